@@ -1,0 +1,274 @@
+"""A thin asynchronous client of the Kubernetes API: the verbs that modelfetch uses, each one request, errors as ours.
+
+Comes in: a Connection. Goes out: objects as plain dicts. It keeps no cache and retries nothing; the queue of the
+operator retries whole reconciles. Every call has a timeout well below the leader's lease.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from modelfetch.kube.connection import Connection
+
+Object = dict[str, Any]
+REQUEST_TIMEOUT_S = 30.0
+WATCH_LINE_LIMIT = 8 << 20
+"""Bytes of one watch event; etcd stores at most 1.5 MiB, JSON escapes can multiply that."""
+_USER_AGENT = "modelfetch"
+_TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object as the API addresses it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`group/version`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of the collection, the object or its subresource."""
+        prefix = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return (
+            f"{prefix}{scope}/{self.plural}" + (f"/{name}" if name else "") + (f"/{subresource}" if subresource else "")
+        )
+
+
+class KubeError(Exception):
+    """The API server refused or could not be reached; `status` is the HTTP status, 0 without an answer."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    @property
+    def is_not_found(self) -> bool:
+        """True when the object does not exist."""
+        return self.status == 404
+
+    @property
+    def already_exists(self) -> bool:
+        """True when a create met an object of that name."""
+        return self.status == 409 and self.reason == "AlreadyExists"
+
+    @property
+    def is_conflict(self) -> bool:
+        """True when a precondition or the resource version did not hold."""
+        return self.status == 409 and self.reason != "AlreadyExists"
+
+
+class Kube:
+    """The client; use as an async context manager."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session; a connection pool of 100 to one host is aiohttp's default."""
+        connector = aiohttp.TCPConnector(ssl=self.connection.ssl_context(), limit=100)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=False, read_bufsize=WATCH_LINE_LIMIT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """Return the object; raises KubeError (404 where it does not exist)."""
+        return await self._json("GET", resource.path(namespace, name))
+
+    async def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        """Return the object, or None where it does not exist; raises KubeError on anything else."""
+        try:
+            return await self.get(resource, namespace, name)
+        except KubeError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
+    ) -> list[Object]:
+        """Return all objects, read in pages."""
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(page)}
+        items: list[Object] = []
+        while True:
+            body = await self._json("GET", resource.path(namespace), query={k: v for k, v in query.items() if v})
+            for item in body.get("items") or []:
+                items.append({"apiVersion": resource.api_version, "kind": resource.kind, **item})
+            token = (body.get("metadata") or {}).get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    async def watch(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", since: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Yield (type, object) events until the server ends the watch (after 5 minutes at most); raises KubeError."""
+        query = {
+            "watch": "true",
+            "labelSelector": labels,
+            "fieldSelector": fields,
+            "resourceVersion": since,
+            "timeoutSeconds": "300",
+            "allowWatchBookmarks": "true",
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=330, connect=10)
+        query = {k: v for k, v in query.items() if v}
+        async with self._request("GET", resource.path(namespace), query=query, timeout=timeout) as response:
+            await _check(response)
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _status_error(event["object"].get("code", 500), event["object"], None)
+                yield event["type"], event["object"]
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
+        """Create the object with strict field validation and return it as stored."""
+        query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        return await self._json("POST", resource.path(namespace), body, query=query)
+
+    async def create_at(self, resource: Resource, namespace: str, name: str, subresource: str, body: Object) -> Object:
+        """Create a subresource such as pods/binding or serviceaccounts/token."""
+        return await self._json("POST", resource.path(namespace, name, subresource), body)
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, subresource: str = ""
+    ) -> Object:
+        """Replace the object; a resourceVersion in `body` is a precondition."""
+        return await self._json("PUT", resource.path(namespace, name, subresource or None), body)
+
+    async def merge(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, subresource: str = ""
+    ) -> Object:
+        """Patch by JSON merge patch."""
+        return await self._json(
+            "PATCH", resource.path(namespace, name, subresource or None), body, content="application/merge-patch+json"
+        )
+
+    async def apply(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, *, manager: str, subresource: str = ""
+    ) -> Object:
+        """Server-side apply with force: `manager` owns afterwards exactly the fields in `body`."""
+        return await self._json(
+            "PATCH",
+            resource.path(namespace, name, subresource or None),
+            {"apiVersion": resource.api_version, "kind": resource.kind, **body},
+            query={"fieldManager": manager, "force": "true"},
+            content="application/apply-patch+yaml",
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
+        grace_s: int | None = None,
+    ) -> bool:
+        """Delete the object if it still has that uid; returns False where it is already gone or another one."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace_s is not None:
+            body["gracePeriodSeconds"] = grace_s
+        try:
+            await self._json("DELETE", resource.path(namespace, name), body)
+        except KubeError as error:
+            if error.is_not_found or error.is_conflict:
+                return False
+            raise
+        return True
+
+    async def log_tail(
+        self, resource: Resource, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int
+    ) -> str:
+        """Return the last lines of a container's log; raises KubeError."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit_bytes)}
+        async with self._request("GET", resource.path(namespace, pod, "log"), query=query) as response:
+            await _check(response)
+            return (await response.read()).decode("utf-8", "replace")
+
+    async def raw(self, path: str, accept: str = "application/json") -> Object:
+        """Return what `path` answers in the form that `accept` names, such as a Table for columns."""
+        return await self._json("GET", path, accept=accept)
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        accept: str = "application/json",
+    ) -> Object:
+        headers = {"Accept": accept} | ({"Content-Type": content} if body is not None else {})
+        data = json.dumps(body).encode() if body is not None else None
+        try:
+            async with self._request(method, path, query=query, data=data, headers=headers) as response:
+                await _check(response)
+                return dict(await response.json(content_type=None))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise KubeError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> "aiohttp.client._RequestContextManager":
+        assert self._session is not None, "the client is used inside 'async with'"
+        sent = {"User-Agent": _USER_AGENT, **(headers or {})}
+        if bearer := self.connection.bearer():
+            sent["Authorization"] = f"Bearer {bearer}"
+        return self._session.request(
+            method,
+            self.connection.server + path,
+            params=query,
+            data=data,
+            headers=sent,
+            allow_redirects=False,
+            timeout=timeout,
+        )
+
+
+async def _check(response: aiohttp.ClientResponse) -> None:
+    if response.status < 300:
+        return
+    text = await response.text(errors="replace")
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = {"message": text[:300]}
+    raise _status_error(response.status, body if isinstance(body, dict) else {}, response.headers.get("Retry-After"))
+
+
+def _status_error(status: int, body: Object, retry_after: str | None) -> KubeError:
+    delay = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return KubeError(status, str(body.get("reason") or "Unknown"), str(body.get("message") or "no message"), delay)
