@@ -21,13 +21,17 @@ _BEARER = re.compile(r"(?i)\b(authorization\s*[:=]\s*)?\b(bearer|basic)\s+[A-Za-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 
-def sanitise(text: str) -> str:
-    """Return `text` without query strings, user names in URLs, tokens or control characters, at most 1024 characters."""
+def redact(text: str) -> str:
+    """Return `text` without query strings, user names in URLs or tokens."""
     text = _QUERY.sub(r"\g<url>", text)
     text = _USERINFO.sub(r"\g<scheme>", text)
     text = _TOKEN.sub("[redacted]", text)
-    text = _BEARER.sub("[redacted]", text)
-    text = _CONTROL.sub(" ", text).strip()
+    return _BEARER.sub("[redacted]", text)
+
+
+def sanitise(text: str) -> str:
+    """Return `text` redacted, without control characters, at most 1024 characters."""
+    text = _CONTROL.sub(" ", redact(text)).strip()
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 

@@ -1,0 +1,93 @@
+# `make help` lists everything. Nothing here needs root, and nothing outside this folder and the user's cache and state
+# folders changes.
+
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+REPORTS := build/reports
+ARGS ?=
+export PYTHON UV UPGRADE
+
+.DEFAULT_GOAL := help
+
+## Getting started
+
+help: ## Show this list
+	@sed -nE -e 's/^## (.*)/\n\1/p' -e 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' -e 's/^#= /  /p' $(MAKEFILE_LIST) \
+		| expand -t 24
+
+setup: ## Make .venv with the locked packages (repeated at once: nothing to do)
+	@scripts/setup.sh
+
+demo: setup ## Show the whole way on an embedded cluster: apply, watch, Ready, refusals
+	@$(PY) -m modelfetch.devcluster demo $(if $(URI),--uri '$(URI)') $(ARGS)
+
+up: setup ## Start an embedded cluster with the operator and print how to use it
+	@$(PY) -m modelfetch.devcluster up $(ARGS)
+
+down: setup ## Stop the embedded cluster and remove its files
+	@$(PY) -m modelfetch.devcluster down $(ARGS)
+
+## Checks
+
+test: setup ## Run everything that CI checks; the last lines count tests and explain skips
+	@rm -rf $(REPORTS)
+	@status=0; \
+	$(MAKE) --no-print-directory --keep-going -j2 binaries lint-and-unit || status=1; \
+	$(MAKE) --no-print-directory test-cluster || status=1; \
+	$(PY) scripts/tally.py $(REPORTS) unit cluster || status=1; \
+	exit $$status
+
+test-unit: setup ## Run the tests that need no cluster
+	@$(PYTEST) -n auto --maxprocesses 8 -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
+
+test-cluster: setup binaries ## Run the tests on an embedded cluster
+	@$(PYTEST) -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
+
+lint: setup ## Check style, types, import rules and the sentences of the tests
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --check --quiet || { echo "lint: run make format"; exit 1; }
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
+	@.venv/bin/interrogate --quiet tests || .venv/bin/interrogate -vv tests
+
+format: setup ## Format the source and fix what can be fixed
+	@.venv/bin/ruff format --quiet
+	@.venv/bin/ruff check --fix
+
+verify: crds docs ## Generate everything again and fail if the tree differs from the last commit
+	@changed=$$(git status --porcelain); [ -z "$$changed" ] || { echo "$$changed"; echo "verify: commit these"; exit 1; }
+
+## Generated files
+
+crds: setup ## Generate crds/ from the resource types
+	@$(PY) -m modelfetch.api.crds crds/
+
+docs: setup ## Generate docs/reference/ from the source
+	@$(PY) -m modelfetch.api.docs docs/reference/
+
+binaries: setup ## Fetch or build the control plane's programs (cold: up to 15 minutes; then cached)
+	@$(PY) -m modelfetch.devcluster binaries
+
+lock: ## Write requirements/ again from pyproject.toml
+	@scripts/lock.sh
+
+clean: ## Remove .venv and everything else that can be made again
+	@rm -rf .venv .cache .hypothesis .pytest_cache build dist
+	@find operator tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+## Variables
+#= make demo URI=hf://org/name     fetch this model from the real hub instead of the built-in one
+#= make test-unit ARGS="-k name"   pass arguments to pytest (also: demo, up, down, test-cluster)
+#= make setup PYTHON=python3.13    build .venv with this Python (3.11 to 3.14)
+#= make setup UV=/path/to/uv       use this uv instead of a copy in the cache folder
+#= make lock UPGRADE=1             take the newest versions
+#= MODELFETCH_CACHE=DIR            keep uv and the control plane's programs here (default: ~/.cache/modelfetch)
+
+# Both run also where one fails, so that one run shows all there is to repair.
+lint-and-unit:
+	@status=0; \
+	$(MAKE) --no-print-directory lint || status=1; \
+	$(MAKE) --no-print-directory test-unit || status=1; \
+	exit $$status
+
+.PHONY: help setup demo up down test test-unit test-cluster lint format verify crds docs binaries lock clean lint-and-unit
