@@ -72,7 +72,7 @@ lock: ## Write requirements/ again from pyproject.toml
 	@scripts/lock.sh
 
 clean: ## Remove .venv and everything else that can be made again
-	@rm -rf .venv .cache .hypothesis .pytest_cache build dist
+	@rm -rf .venv .cache .hypothesis build dist
 	@find operator tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## Variables
