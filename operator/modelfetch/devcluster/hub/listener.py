@@ -38,7 +38,7 @@ class Listener:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Close the port and every connection; return when all threads have ended. Raises RuntimeError if one does not."""
+        """Close the port and every connection; all threads have ended. Raises RuntimeError if one does not."""
         with self._lock:
             self._stopping = True
             sockets = list(self._sockets.values())

@@ -20,9 +20,8 @@ from modelfetch.devcluster.hub.repository import Commit, Entry, Kind, Repository
 from modelfetch.devcluster.hub.rules import Listing, Paging
 from modelfetch.devcluster.hub.shelf import Shelf
 
-_API = re.compile(r"/api/(?P<kind>model|dataset)s/(?P<id>[^/]+/[^/]+?|[^/]+?)(?P<rest>/(?:%s)(?:/.*)?)?" % "|".join(
-    ("revision", "tree", "refs", "paths-info", "commits", "xet-read-token")
-))  # fmt: skip
+_VERBS = "revision|tree|refs|paths-info|commits|xet-read-token"
+_API = re.compile(rf"/api/(?P<kind>model|dataset)s/(?P<id>[^/]+/[^/]+?|[^/]+?)(?P<rest>/(?:{_VERBS})(?:/.*)?)?")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -63,14 +62,14 @@ class Listings:
         if verb in ("", "revision"):
             return _info(repository, commit, request)
         if verb == "tree":
-            return self._tree(repository, commit, unquote(path), request)
+            return self._tree(commit, unquote(path), request)
         if verb == "paths-info":
             return _paths_info(commit, request)
         if verb == "commits":
             return _commits(repository, commit)
         return self._xet_token(repository, request)
 
-    def _tree(self, repository: Repository, commit: Commit, path: str, request: Request) -> Answer:
+    def _tree(self, commit: Commit, path: str, request: Request) -> Answer:
         path = path.strip("/")
         if path and path not in commit.folders:
             return refusal(

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, unquote
 from modelfetch.devcluster.hub.content import Content
 from modelfetch.devcluster.hub.rules import Action
 
+NOTHING = Content.of(b"")
+
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -49,7 +51,7 @@ class Answer:
     """What a handler says: a status, headers and a body, of which ranges may be asked when `ranges` is set."""
 
     status: int
-    content: Content = Content.of(b"")
+    content: Content = NOTHING
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
     ranges: bool = False
@@ -108,7 +110,7 @@ def reply_to(answer: Answer, request: Request) -> Reply:
 def _partial(whole: Reply, start: int, stop: int) -> Reply:
     size = whole.content.size
     if start >= size or stop <= start:
-        refused = replace(whole, status=416, content=Content.of(b""), stop=0, declared=0)
+        refused = replace(whole, status=416, content=NOTHING, stop=0, declared=0)
         return refused.with_header("Content-Range", f"bytes */{size}")
     part = replace(whole, status=206, start=start, stop=stop, declared=stop - start)
     return part.with_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")

@@ -21,10 +21,9 @@ from modelfetch.devcluster.hub.repository import FIRST_COMMIT_EPOCH_S, Commit, E
 from modelfetch.devcluster.hub.shelf import Shelf
 
 _RESOLVE = re.compile(r"/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+|[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
-_CACHED =
-re.compile(r"/api/resolve-cache/(?P<kind>model|dataset)s/(?P<id>[^/]+/[^/]+)/(?P<revision>[0-9a-f]{40})/(?P<path>.+)")
-_STORED = re.compile(r"/repos/(?P<repo>[0-9a-f]{64})/(?P<sha256>[^/]+)") _MODIFIED = formatdate(FIRST_COMMIT_EPOCH_S,
-usegmt=True)
+_CACHED = re.compile(r"/api/resolve-cache/(?P<kind>model|dataset)s/(?P<id>[^/]+/[^/]+)/(?P<revision>\w+)/(?P<path>.+)")
+_STORED = re.compile(r"/repos/(?P<repo>[0-9a-f]{64})/(?P<sha256>[^/]+)")
+_MODIFIED = formatdate(FIRST_COMMIT_EPOCH_S, usegmt=True)
 
 
 class Signer:
@@ -127,11 +126,10 @@ class Cdn:
         if request.path.startswith("/xet"):
             return Answer(503, Content.of(b"no such service here"), {"Content-Type": "text/plain"})
         if match is None or not self.signer.accepts(request):
-            body = b"<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code><Message>Access denied</Message></Error>"
-            return Answer(403, Content.of(body), {"Content-Type": "application/xml"})
+            return _store_error(403, "AccessDenied")
         content = self.shelf.stored(match["repo"], unquote(match["sha256"]))
         if content is None:
-            return Answer(404, Content.of(b"<Error><Code>NoSuchKey</Code></Error>"), {"Content-Type": "application/xml"})
+            return _store_error(404, "NoSuchKey")
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": request.query["response-content-disposition"][-1],
@@ -141,6 +139,11 @@ class Cdn:
         # An object store's ETag is its own: not the digest, and stable for the same object.
         etag = hashlib.sha256(f"{match['repo']}/{match['sha256']}".encode()).hexdigest()[:32]
         return Answer(200, content, headers, etag=f'"{etag}-1"', ranges=True)
+
+
+def _store_error(status: int, code: str) -> Answer:
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code></Error>'
+    return Answer(status, Content.of(body.encode()), {"Content-Type": "application/xml"})
 
 
 def _served(commit: Commit, entry: Entry) -> Answer:

@@ -113,7 +113,10 @@ class IgnoreRange(_Strict):
 
 
 class ETag(_Strict):
-    """Send another ETag (`value` with its quotes; None sends none); `honour_if_range` False lets a stale If-Range pass."""
+    """Send another ETag: `value` with its quotes, None for none at all.
+
+    Without `honour_if_range` a stale If-Range passes, and gets a part of the new file.
+    """
 
     do: Literal["etag"] = "etag"
     value: str | None = None
@@ -162,7 +165,10 @@ class Redirect(_Strict):
 
 
 class Paging(_Strict):
-    """Let a listing never end: `next` pages with the `same` cursor, always `new` ones, or at `url` (`{hub}`, `{cdn}`)."""
+    """Let a listing never end.
+
+    The next page has the `same` cursor, always a `new` one, or is at `url` (`{hub}` and `{cdn}` are filled in).
+    """
 
     do: Literal["paging"] = "paging"
     how: Literal["same", "new", "url"] = "same"

@@ -85,7 +85,7 @@ class Connection:
         raise Gone("broken on purpose")
 
     def hold(self, seconds: float | None) -> None:
-        """Send nothing for `seconds`, for ever when None. Raises Gone as soon as the other side leaves or the hub stops."""
+        """Send nothing for `seconds`, for ever when None. Raises Gone when the other side leaves or the hub stops."""
         deadline = None if seconds is None else time.monotonic() + seconds
         poller = select.poll()
         # Only the hang-up is watched: a byte of a next request must not end the wait.
@@ -203,7 +203,7 @@ class Connection:
 
 
 def _stretches(reply: Reply, body_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield [begin, end) pieces of the body, split where a cut, a stall or a slower pace begins; an empty last one counts."""
+    """Yield [begin, end) pieces of the body, split where a cut, a stall or a slower pace begins."""
     marks = (reply.cut_after, reply.stall_after, reply.rate_after)
     stops = sorted({0, body_bytes, *(mark for mark in marks if mark is not None and mark < body_bytes)})
     yield from zip(stops, [*stops[1:], body_bytes], strict=True)
