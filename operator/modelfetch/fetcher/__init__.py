@@ -1,0 +1,1 @@
+"""The program of a fetch Pod: resolve, plan, transfer, verify, publish."""

@@ -1,0 +1,1 @@
+"""The hubs and servers that models come from, one module each."""
