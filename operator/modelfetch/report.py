@@ -15,7 +15,8 @@ from modelfetch.reasons import Reason
 TERMINATION_LIMIT = 4096
 """Bytes that a kubelet keeps of a termination message."""
 
-Step = Literal["Resolving", "Downloading", "Verifying", "Publishing"]
+Step = Literal["Resolving", "Downloading", "Verifying", "Publishing", "Removing", "Surveying"]
+"""What the program is at; the last two are those of the Jobs that work on the store itself."""
 
 
 class _Model(BaseModel):
@@ -58,6 +59,14 @@ class Artifact(_Model):
     """Files that had nothing to be compared with but what the same source said."""
 
 
+class Owner(_Model):
+    """A published model on the volume and the one it belongs to."""
+
+    namespace: str = Field(max_length=63)
+    name: str = Field(max_length=253)
+    owner: str = Field(max_length=64)
+
+
 class Report(_Model):
     """One line of output; `ok` and the fields after it are present on the last one only."""
 
@@ -73,6 +82,9 @@ class Report(_Model):
     retryable: bool | None = None
     file: str | None = Field(default=None, max_length=1024)
     artifact: Artifact | None = None
+    owners: tuple[Owner, ...] = ()
+    """Of a removal: whose trees are gone now. Of a survey: whose trees belong to nobody living (the first of them, as
+    many as a termination message holds; none means that the volume is clean)."""
 
     def line(self) -> str:
         """Return this report as one line of JSON without a line end."""

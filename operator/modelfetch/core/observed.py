@@ -1,0 +1,125 @@
+"""What was seen of the world in one look, and what the administrator set: everything that a decision may depend on.
+
+controller/observe.py fills these in; they are never completed later. Missing, unknown and present are three things:
+a value is present, `None` means "looked and not there", `UNKNOWN` means "not looked or not answered".
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Literal
+
+from modelfetch.api.fetch import ModelFetch
+from modelfetch.api.meta import ObjectMeta
+from modelfetch.api.order import Egress, FetchOrder
+from modelfetch.api.store import ModelStore
+from modelfetch.report import Report
+
+
+class Unknown(Enum):
+    """The type of UNKNOWN."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the administrator set for the whole operator."""
+
+    image: str
+    image_pull_policy: str = "IfNotPresent"
+    egress: Egress = field(default_factory=Egress)
+    huggingface_endpoint: str = "https://huggingface.co"
+    run_as_user: int | None = 65532
+    """User and group of the fetch Pods; None leaves it to the namespace (OpenShift)."""
+
+
+@dataclass(frozen=True)
+class JobSeen:
+    """A Job that carries our labels."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    """Uid of its controlling owner; empty without one. Labels alone prove nothing."""
+    spec_hash: str
+    attempt: int
+    failures: int
+    """Counted failures before this attempt, written on the Job when it was made."""
+    task: str
+    created_at: datetime
+    deleting: bool = False
+    result: Literal["Running", "Complete", "Failed"] = "Running"
+    failure_reason: str = ""
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """The newest Pod of a Job."""
+
+    name: str
+    phase: str
+    node: str | None = None
+    reason: str = ""
+    """Pod-level reason, such as Evicted."""
+    disrupted: bool = False
+    """True where the condition DisruptionTarget says that the cluster ended it."""
+    unschedulable: str | None = None
+    """The scheduler's words, while it finds no node."""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    mount_failure: str | None = None
+    """The kubelet's words, while a volume cannot be mounted."""
+    exit_code: int | None = None
+    exit_reason: str = ""
+    finished_at: datetime | None = None
+    deleting: bool = False
+
+
+@dataclass(frozen=True)
+class Slot:
+    """May this fetch start now? `position` is its place in the queue, from 1, as if it waited."""
+
+    granted: bool
+    position: int
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One look at everything about one ModelFetch.
+
+    `spec_error` is what the stored spec breaks, where it does not even parse (an older CRD let it through); `fetch`
+    then has defaults in place of its spec. `refusal` is the API server's answer to the last try to create the Job.
+    """
+
+    now: datetime
+    fetch: ModelFetch
+    spec_error: str | None = None
+    store: ModelStore | Unknown | None = UNKNOWN
+    claim_phase: str | Unknown | None = UNKNOWN
+    jobs: tuple[JobSeen, ...] = ()
+    pods: dict[str, PodSeen] = field(default_factory=dict)
+    """Newest Pod by Job uid."""
+    reports: dict[str, Report] = field(default_factory=dict)
+    """Last report by Job uid."""
+    slot: Slot = Slot(granted=False, position=1)
+    refusal: str | None = None
+
+    @property
+    def meta(self) -> ObjectMeta:
+        """Metadata of the ModelFetch."""
+        return self.fetch.metadata
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the spec asks for, worked out once: the hash that names its attempts, and the order of the next one."""
+
+    spec_hash: str
+    order: FetchOrder | None
+    """None where the spec cannot be turned into an order; `error` says why."""
+    error: str | None = None

@@ -1,0 +1,97 @@
+"""What became of an attempt: the Job, its Pod and the last report turned into one of three facts.
+
+A report is believed because observe.py read it from a Pod of a Job that is ours (owner uid and hash). The truth is the
+published manifest's digest, not the exit code: a Pod that died after it published has published.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelfetch.core.observed import JobSeen, PodSeen
+from modelfetch.errors import sanitise
+from modelfetch.reasons import TABLE, Reason
+from modelfetch.report import Artifact, Report
+
+_EXIT_CODES = {row.exit_code: reason for reason, row in TABLE.items()}
+_IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
+
+
+@dataclass(frozen=True)
+class Published:
+    """The attempt published this artifact at that time."""
+
+    artifact: Artifact
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The attempt ended without publishing."""
+
+    reason: Reason
+    message: str
+    at: datetime
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """The Pod cannot start until something changes; it starts by itself then."""
+
+    reason: Reason
+    message: str
+
+
+def ended(job: JobSeen, pod: PodSeen | None, report: Report | None, now: datetime) -> Published | Failure | None:
+    """Return what a Job came to, or None while it may still run."""
+    final = report if report is not None and report.event == "result" else None
+    if final is not None and final.ok and final.artifact is not None:
+        return Published(final.artifact, final.at)
+    if job.result == "Running":
+        return None
+    at = job.finished_at or now
+    if final is not None and final.reason is not None:
+        return Failure(final.reason, sanitise(final.message or ""), at, final.file)
+    return _unreported(job, pod, at)
+
+
+def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
+    if "DeadlineExceeded" in (job.failure_reason, pod.reason if pod else ""):
+        return Failure(Reason.DEADLINE_EXCEEDED, "the Job's deadline passed before the fetcher ended", at)
+    if pod is None:
+        return Failure(Reason.CANCELLED, "the Pod was removed before it told how it ended", at)
+    if pod.exit_reason == "OOMKilled":
+        return Failure(Reason.OOM_KILLED, "the fetcher was killed at its memory limit", at)
+    if pod.reason == "Evicted" or pod.disrupted:
+        return Failure(Reason.EVICTED, "the cluster ended the Pod to use its node for something else", at)
+    if pod.reason == "NodeLost" or pod.phase == "Unknown":
+        return Failure(Reason.NODE_LOST, f"node '{pod.node}' stopped answering", at)
+    if pod.exit_code in (130, 137, 143) or pod.deleting:
+        return Failure(Reason.CANCELLED, "the fetcher was killed before it told how it ended", at)
+    reason = _EXIT_CODES.get(pod.exit_code or 0, Reason.INTERNAL)
+    return Failure(reason, f"the fetcher ended with exit code {pod.exit_code} and no report", at)
+
+
+def obstacle(pod: PodSeen | None) -> Obstacle | None:
+    """Return what keeps the Pod from starting, or None."""
+    if pod is None or pod.phase != "Pending":
+        return None
+    if pod.unschedulable is not None:
+        reason = Reason.STORAGE_NOT_READY if "persistentvolumeclaim" in pod.unschedulable else Reason.UNSCHEDULABLE
+        return Obstacle(reason, sanitise(pod.unschedulable))
+    if pod.waiting_reason in _IMAGE_WORDS:
+        return Obstacle(Reason.IMAGE_PULL_FAILED, sanitise(pod.waiting_message or pod.waiting_reason))
+    if pod.mount_failure is not None:
+        return Obstacle(_mount_reason(pod.mount_failure), sanitise(pod.mount_failure))
+    if pod.waiting_reason == "CreateContainerConfigError":
+        return Obstacle(_mount_reason(pod.waiting_message), sanitise(pod.waiting_message))
+    return None
+
+
+def _mount_reason(words: str) -> Reason:
+    lower = words.lower()
+    if "non-existent secret key" in lower or "couldn't find key" in lower:
+        return Reason.SECRET_KEY_MISSING
+    if "secret" in lower and "not found" in lower:
+        return Reason.SECRET_NOT_FOUND
+    return Reason.STORAGE_NOT_READY

@@ -1,0 +1,141 @@
+"""`decide` for ModelStore: is its claim there, who uses it, and which trees of deleted ModelFetches have to go.
+
+The operator never touches the volume: a Job removes trees, and only for owners that are known to be gone. Whether a
+deletion was missed while no operator ran is seen by the inventory, a fingerprint of the fetches that may have files on
+the volume: where it differs from the recorded one at start, a Job surveys the volume and tells whose trees it found.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from modelfetch.api.order import Order, RemovalTarget, RemoveOrder, SurveyOrder
+from modelfetch.api.store import FetchCounts, ModelStore, ModelStoreStatus
+from modelfetch.core import conditions
+from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
+from modelfetch.core.conditions import Standing, explained
+from modelfetch.core.job import store_job
+from modelfetch.core.observed import JobSeen, Settings, Unknown
+from modelfetch.reasons import Reason
+from modelfetch.report import Report
+
+LOOK_S = 300.0
+"""Seconds between looks at the claim, which is not watched."""
+JOB_RETRY_S = 30.0
+"""Seconds until a failed removal or survey is tried again."""
+TARGETS_PER_JOB = 100
+
+
+@dataclass(frozen=True)
+class StoreObserved:
+    """One look at everything about one ModelStore.
+
+    `gone` are owners that may have files on the volume and no longer exist; `writing` are uids of deleted fetches
+    whose Pods may still run; `living` are the uids of all fetches of the namespace; `inventory` is their fingerprint.
+    """
+
+    now: datetime
+    store: ModelStore
+    claim_phase: str | Unknown | None
+    counts: FetchCounts
+    inventory: str
+    gone: tuple[RemovalTarget, ...] = ()
+    writing: frozenset[str] = frozenset()
+    living: tuple[str, ...] = ()
+    survey_wanted: bool = False
+    jobs: tuple[JobSeen, ...] = ()
+    reports: dict[str, Report] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoreDecision(Decision[ModelStoreStatus]):
+    """A decision, and what was learnt from Jobs that ended: trees removed, trees found without an owner."""
+
+    removed: tuple[RemovalTarget, ...] = ()
+    found: tuple[RemovalTarget, ...] = ()
+    surveyed: bool = False
+
+
+def inventory(uids: Iterable[str]) -> str:
+    """Return the fingerprint of a set of owners."""
+    uids = sorted(uids)
+    return f"{len(uids)}:{hashlib.sha256(' '.join(uids).encode()).hexdigest()[:32]}"
+
+
+def owner_mark(uid: str) -> str:
+    """Return the short form of an owner in a survey's order: first 12 hex digits of its SHA-256."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:12]
+
+
+def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
+    """Return what to do about one ModelStore, what to say of it, and when to look again."""
+    if seen.store.metadata.deletion_timestamp is not None:
+        return StoreDecision()
+    job = next((j for j in seen.jobs if j.owner_uid == seen.store.metadata.uid), None)
+    if job is not None:
+        return _job_seen(seen, job)
+    ready = tuple(t for t in seen.gone if t.owner not in seen.writing)[:TARGETS_PER_JOB]
+    if ready and _usable(seen):
+        return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
+    if seen.gone:
+        return _decision(seen, again_s=5.0, settled=False)
+    if seen.survey_wanted and _usable(seen):
+        marks = tuple(sorted(owner_mark(uid) for uid in seen.living))
+        order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
+        return _created(seen, settings, order)
+    return _decision(seen, again_s=LOOK_S, settled=not seen.survey_wanted)
+
+
+def _usable(seen: StoreObserved) -> bool:
+    return seen.claim_phase not in (None, "Lost") and not isinstance(seen.claim_phase, Unknown)
+
+
+def _created(seen: StoreObserved, settings: Settings, order: Order) -> StoreDecision:
+    text = order.model_dump_json()
+    hash_ = hashlib.sha256(f"{seen.store.metadata.uid}/{text}".encode()).hexdigest()
+    name = f"mf-rm-{hash_[:32]}"
+    manifest = store_job(seen.store, settings, order, name, hash_[:16])
+    return _decision(seen, (CreateJob(name, manifest),), again_s=5.0, settled=False)
+
+
+def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
+    """A removal or survey runs, or has ended: then it is taken note of and deleted, so that the next can run."""
+    if job.result == "Running" or job.deleting:
+        return _decision(seen, again_s=5.0, settled=False)
+    report = seen.reports.get(job.uid)
+    if report is None or not report.ok:
+        due = (job.finished_at or seen.now) + timedelta(seconds=JOB_RETRY_S)
+        if due > seen.now:
+            return _decision(seen, again_s=(due - seen.now).total_seconds(), settled=False)
+        return _decision(seen, (DeleteJob(job.name, job.uid),), again_s=5.0, settled=False)
+    decision = _decision(seen, (DeleteJob(job.name, job.uid),), again_s=1.0, settled=False)
+    owners = tuple(RemovalTarget(**entry.model_dump()) for entry in report.owners)
+    if job.task == "remove":
+        return StoreDecision(decision.actions, decision.status, decision.again_at, removed=owners)
+    return StoreDecision(decision.actions, decision.status, decision.again_at, found=owners, surveyed=not owners)
+
+
+def _decision(seen: StoreObserved, actions: tuple[Action, ...] = (), *, again_s: float, settled: bool) -> StoreDecision:
+    """`settled` says that nothing is left to remove, so that the inventory may be recorded."""
+    old = seen.store.status
+    generation = seen.store.metadata.generation
+    status = ModelStoreStatus(
+        observed_generation=generation,
+        conditions=conditions.make(_standing(seen), old.conditions, generation, seen.now, steps=()),
+        fetches=seen.counts,
+        inventory=seen.inventory if settled else old.inventory,
+    )
+    return StoreDecision(actions, status, seen.now + timedelta(seconds=again_s))
+
+
+def _standing(seen: StoreObserved) -> Standing:
+    claim = seen.store.spec.claim_name
+    if isinstance(seen.claim_phase, Unknown):
+        return Standing("working", "Pending", "Pending", f"reads PersistentVolumeClaim '{claim}'")
+    if seen.claim_phase in (None, "Lost"):
+        state = "does not exist" if seen.claim_phase is None else "lost its volume"
+        message = explained(Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{claim}' {state}")
+        return Standing("blocked", "Pending", Reason.STORAGE_NOT_READY, message)
+    # A claim that waits for its first consumer is as ready as it can be: the first fetch binds it.
+    return Standing("ready", "Ready", "Available", f"PersistentVolumeClaim '{claim}' is there")
