@@ -10,7 +10,7 @@ compile() {
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
-compile ${UPGRADE:+--upgrade} pyproject.toml --extra operator --group dev -o requirements/dev.txt
+compile ${UPGRADE:+--upgrade} pyproject.toml --extra devcluster --group dev -o requirements/dev.txt
 compile pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
 compile pyproject.toml -c requirements/dev.txt -o requirements/base.txt
 compile --group build -c requirements/dev.txt -o requirements/build.txt
