@@ -14,7 +14,7 @@ from modelfetch.devcluster.hub.access import refusal
 from modelfetch.devcluster.hub.journal import Journal
 from modelfetch.devcluster.hub.listing import as_json
 from modelfetch.devcluster.hub.message import Answer, Request
-from modelfetch.devcluster.hub.rules import RULES, RuleBook
+from modelfetch.devcluster.hub.rules import RuleBook, parse_rules
 
 PREFIX = "/_fixture"
 USAGE = {
@@ -63,11 +63,10 @@ class Control:
 
     def _add(self, request: Request) -> Answer:
         try:
-            rules = RULES.validate_json(request.body)
+            rules = parse_rules(request.body)
         except ValidationError as error:
             return refusal(422, None, "; ".join(f"{_place(row['loc'])}: {row['msg']}" for row in error.errors()))
-        added = rules if isinstance(rules, list) else [rules]
-        return as_json({"names": [self.rules.add(rule) for rule in added]})
+        return as_json({"names": [self.rules.add(rule) for rule in rules]})
 
     def _remove(self, name: str) -> Answer:
         if not name:

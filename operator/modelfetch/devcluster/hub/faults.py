@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import reduce
 
 from modelfetch.devcluster.hub.content import Content
+from modelfetch.devcluster.hub.damage import corrupted
 from modelfetch.devcluster.hub.message import Answer, Reply, Request
 from modelfetch.devcluster.hub.rules import (
     Action,
@@ -67,20 +68,6 @@ def changed_answer(answer: Answer, request: Request) -> Answer:
 def changed_reply(reply: Reply, request: Request) -> Reply:
     """Return the reply as it is to be sent, after every action that shapes the wire."""
     return reduce(_apply, request.actions, reply)
-
-
-def corrupted(content: Content, action: Corrupt) -> Content:
-    """Return `content` with the damage of `action`; an offset outside it changes nothing."""
-    offset = action.offset if action.offset >= 0 else content.size + action.offset
-    if not 0 <= offset < content.size:
-        return content
-    length = min(action.length, content.size - offset)
-    if action.how == "zero":
-        return content.patched(offset, bytes(length))
-    if action.how == "flip":
-        return content.patched(offset, bytes(byte ^ 1 for byte in content.read(offset, offset + length)))
-    second = content.read(offset + length, min(offset + 2 * length, content.size))
-    return content.patched(offset, second + content.read(offset, offset + length))
 
 
 def _location(action: Redirect, request: Request, places: Mapping[str, str]) -> dict[str, str]:

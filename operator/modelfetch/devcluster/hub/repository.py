@@ -15,6 +15,8 @@ from typing import Literal
 
 from modelfetch.devcluster.hub import git
 from modelfetch.devcluster.hub.content import Content, Weights
+from modelfetch.devcluster.hub.damage import corrupted
+from modelfetch.devcluster.hub.rules import Corrupt
 from modelfetch.devcluster.hub.weights import materialise
 
 Kind = Literal["model", "dataset"]
@@ -28,13 +30,13 @@ _SHA = re.compile(r"[0-9a-f]{7,40}")
 class File:
     """One file of a commit, with what the listing claims about it.
 
-    Without claims the listing tells the truth. `claimed_content` makes it list the digests and size of other bytes than
-    the ones served; the other claims override single values. `lfs` None leaves the choice to the repository's policy.
+    Without claims the listing tells the truth. With `damage` it tells it of the undamaged file while the damaged one is
+    served; the claims override single values. `lfs` None leaves the choice to the repository's policy.
     """
 
     content: "bytes | str | Path | Weights | Content"
     lfs: bool | None = None
-    claimed_content: "bytes | Content | None" = None
+    damage: Corrupt | None = None
     claimed_size: int | None = None
     claimed_sha256: str | None = None
     claimed_blob: str | None = None
@@ -182,11 +184,11 @@ class Repository:
 
     def _entry(self, path: str, definition: "bytes | str | Path | Weights | Content | File") -> Entry:
         file = definition if isinstance(definition, File) else File(definition)
-        served = _content_of(file.content, self.scratch)
-        listed = served if file.claimed_content is None else _content_of(file.claimed_content, self.scratch)
+        listed = _content_of(file.content, self.scratch)
+        served = listed if file.damage is None else corrupted(listed, file.damage)
         size = listed.size if file.claimed_size is None else file.claimed_size
         digests = listed.digests()
-        if not (self.spec.lfs.takes(path, served.size) if file.lfs is None else file.lfs):
+        if not (self.spec.lfs.takes(path, listed.size) if file.lfs is None else file.lfs):
             return Entry(path, size, file.claimed_blob or digests.git_blob, served, security=file.security)
         sha256 = file.claimed_sha256 or digests.sha256
         pointer = git.lfs_pointer(sha256, size)

@@ -242,8 +242,12 @@ class Rule(_Strict):
     name: str | None = None
 
 
-RULES: TypeAdapter[Rule | list[Rule]] = TypeAdapter(Rule | list[Rule])
-"""Parses the JSON of `POST /_fixture/rules`: one rule or a list."""
+_RULES = TypeAdapter(list[Rule])
+
+
+def parse_rules(text: bytes) -> list[Rule]:
+    """Return the rules in the JSON `text`: one rule or a list. Raises pydantic's ValidationError."""
+    return _RULES.validate_json(text if text.lstrip().startswith(b"[") else b"[%b]" % text)
 
 
 class RuleBook:
