@@ -1,17 +1,30 @@
-"""Types that the kinds share: bounded strings, sizes, durations, conditions, and rules that are CEL and Python at once.
+"""Types that the kinds share: bounded strings, sizes, durations, conditions, references, and the base of all models.
 
-The models in this package are the only source of the CRDs (api/crds.py reads them) and validate what the operator and
-the command line take in. A `Rule` stands beside the model it belongs to; the CRD gets its `cel`, pydantic runs its
-`holds`, and a test asks the real API server and pydantic for the same verdict on its examples.
+The models in this package are the only source of the CRDs (api/schema.py and api/crds.py read them) and validate what
+the operator and the command line take in. Text is bounded everywhere; rules beyond JSON schema are `Rule`s
+(api/rules.py), which the API server and pydantic both apply.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from modelfetch.api.rules import CEL_KEY, NO_TOKEN, VISIBLE, VISIBLE_TEXT, Rule
 
 GROUP = "modelfetch.io"
 VERSION = "v1alpha1"
@@ -20,14 +33,20 @@ API_VERSION = f"{GROUP}/{VERSION}"
 _DURATION_PART = re.compile(r"([0-9]{1,5})(h|ms|m|s)")
 _DURATION_UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SIZE = re.compile(r"([1-9][0-9]{0,14})(Ki|Mi|Gi|Ti|k|M|G|T)?")
-_SIZE_UNIT = {
+_SIZE_UNIT: dict[str | None, int] = {
     None: 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
+}  # fmt: skip
+_SIZE_LIMIT = 10**18
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
+_QUANTITY_UNIT: dict[str | None, Decimal] = {unit: Decimal(size) for unit, size in _SIZE_UNIT.items()} | {
+    "m": Decimal("0.001"), "P": Decimal(10**15), "Pi": Decimal(2**50),
 }  # fmt: skip
 
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 SIZE_PATTERN = r"^[1-9][0-9]{0,14}(Ki|Mi|Gi|Ti|k|M|G|T)?$"
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
-RELATIVE_PATH_PATTERN = r"^[^/\x00-\x1f\x7f\\]+(/[^/\x00-\x1f\x7f\\]+)*$"
+QUANTITY_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+RELATIVE_PATH_PATTERN = r"^[^/\\]+(/[^/\\]+)*$"
 
 
 def parse_duration_s(text: str) -> float:
@@ -45,68 +64,120 @@ def parse_size(value: int | str) -> int:
     return int(match[1]) * _SIZE_UNIT[match[2]]
 
 
-Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=24)]
-Size = Annotated[
-    Annotated[int, Field(ge=1, le=10**18)] | Annotated[str, StringConstraints(pattern=SIZE_PATTERN, max_length=17)],
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
-]
-ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=253)]
-Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+def parse_quantity(text: str) -> Decimal:
+    """Return the amount of a Kubernetes quantity such as `500m`; raises ValueError on anything else."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"expected a quantity such as '500m' or '256Mi', got {text!r}")
+    return Decimal(match[1]) * _QUANTITY_UNIT[match[2]]
 
 
-def _no_parent_steps(path: str) -> str:
-    if any(step in (".", "..") for step in path.split("/")):
-        raise ValueError("path must not contain '.' or '..' steps")
-    return path
-
-
-RelativePath = Annotated[
-    str,
-    StringConstraints(pattern=RELATIVE_PATH_PATTERN, max_length=512),
-    AfterValidator(_no_parent_steps),
-    Field(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!self.split('/').exists(s, s == '.' || s == '..')",
-                    "message": "path must not contain '.' or '..' steps",
-                }
-            ]
-        }
-    ),
-]
+def _distinct(items: list[Any]) -> list[Any]:
+    if len(set(items)) != len(items):
+        raise ValueError("must not name the same item twice")
+    return items
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule about one object, once for the API server and once for Python.
+class DistinctBy:
+    """Marks a list as one whose items are told apart by the field `key`; two of the same are refused."""
 
-    `cel` and `holds` mean the same; `accepted` and `refused` are values of the object the rule stands on, one of each
-    at least, used by the tests. A rule whose `cel` names `oldSelf` is a transition rule: `holds` is then not run.
-    """
+    key: str
 
-    cel: str
-    message: str
-    holds: Callable[[Any], bool]
-    accepted: tuple[dict[str, Any], ...] = field(default=())
-    refused: tuple[dict[str, Any], ...] = field(default=())
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse a second item of the same key."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
 
-    @property
-    def is_transition(self) -> bool:
-        """True for a rule that compares with the stored object."""
-        return "oldSelf" in self.cel
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Write the list type that the API server enforces."""
+        return handler(core) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
+
+    def _check(self, items: list[Any]) -> list[Any]:
+        _distinct([getattr(item, self.key) for item in items])
+        return items
+
+
+_AT_MOST_1E = Rule(
+    cel="type(self) == int || quantity(self).compareTo(quantity('1E')) <= 0",
+    message="must be at most 1E (10^18 bytes)",
+    holds=lambda size: parse_size(size) <= _SIZE_LIMIT,
+    accepted=(10**18, "1T", "888888Ti"),
+    refused=("999999999Ti", "1000001T"),
+)
+_NO_PARENT_STEPS = Rule(
+    cel="!self.split('/').exists(s, s == '.' || s == '..')",
+    message="path must not contain '.' or '..' steps",
+    holds=lambda path: not {".", ".."} & set(path.split("/")),
+    accepted=("onnx/model.onnx", "a/..b/c."),
+    refused=("..", "../../etc/passwd", "a/../b", "./a", "a/.", "."),
+)
+_NO_RESERVED_STEPS = Rule(
+    cel="!self.split('/').exists(s, s == '.ingest' || s == '.trash' || s.startsWith('.modelfetch'))",
+    message="path must not contain the reserved names '.ingest', '.trash' or '.modelfetch...'",
+    holds=lambda path: not any(s in (".ingest", ".trash") or s.startswith(".modelfetch") for s in path.split("/")),
+    accepted=("ingest/a", ".gitattributes"),
+    refused=(".ingest/a", "a/.trash", ".modelfetch.json"),
+)
+
+_NO_OUTER_SPACES = Rule(
+    cel="!self.startsWith(' ') && !self.endsWith(' ') && !self.contains(' /') && !self.contains('/ ')",
+    message="must not begin or end with a space",
+    holds=lambda text: not any(step.startswith(" ") or step.endswith(" ") for step in text.split("/")),
+    accepted=("a b",),
+    refused=(" a", "a ", " "),
+)
+
+T = TypeVar("T")
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=24)]
+Size = Annotated[
+    Annotated[int, Field(ge=1, le=_SIZE_LIMIT)]
+    | Annotated[str, StringConstraints(pattern=SIZE_PATTERN, max_length=17)],
+    _AT_MOST_1E,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
+Quantity = Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN, max_length=32)]
+Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
+ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=253)]
+Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+RelativePath = Annotated[
+    str,
+    StringConstraints(pattern=RELATIVE_PATH_PATTERN, max_length=512),
+    VISIBLE,
+    _NO_OUTER_SPACES,
+    _NO_PARENT_STEPS,
+    _NO_RESERVED_STEPS,
+    NO_TOKEN,
+]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=128), VISIBLE, _NO_OUTER_SPACES, NO_TOKEN]
+Text = Annotated[str, StringConstraints(max_length=1024), VISIBLE_TEXT, NO_TOKEN]
+SetOf = Annotated[list[T], AfterValidator(_distinct), Field(json_schema_extra={"x-kubernetes-list-type": "set"})]
 
 
 class ApiModel(BaseModel):
-    """A part of a resource: camelCase on the wire, unknown fields refused, rules checked."""
+    """A part of a resource: camelCase on the wire, types as written, unknown fields refused, rules checked."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
     RULES: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         for rule in self.RULES:
-            if not rule.is_transition and not rule.holds(self):
+            if not rule.is_transition:
+                rule.check(self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Write the rules of the model into its JSON schema."""
+        schema = handler(core)
+        if cls.RULES:
+            handler.resolve_ref_schema(schema)[CEL_KEY] = [rule.as_validation() for rule in cls.RULES]
+        return schema
+
+    def check_change(self, stored: Self) -> Self:
+        """Return self; raises ValueError when it may not replace `stored`."""
+        for rule in self.RULES:
+            if rule.is_transition and not rule.holds(self, stored):
                 raise ValueError(rule.message)
         return self
 
@@ -114,36 +185,48 @@ class ApiModel(BaseModel):
 class StatusModel(ApiModel):
     """A part of a status: unknown fields are dropped, so that an older operator can read a newer one's status."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, strict=False
+    )
 
 
 class Condition(StatusModel):
     """A condition as the Kubernetes API conventions define it."""
 
-    type: str = Field(max_length=316, description="Type of the condition, such as Ready.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
-    observed_generation: int | None = Field(
-        default=None, ge=0, description="Generation of the spec that this condition was computed from."
+    type: str = Field(
+        min_length=1,
+        max_length=316,
+        pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$",
+        description="Type of the condition, unique in the list.",
+        examples=["Ready"],
     )
-    last_transition_time: str = Field(
-        max_length=40, description="When the status last changed.", json_schema_extra={"format": "date-time"}
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.", examples=["False"])
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="Generation of the spec that this condition was computed from.", examples=[2]
+    )
+    last_transition_time: Timestamp = Field(
+        description="When `status` last changed.", examples=["2026-01-31T12:00:00Z"]
     )
     reason: str = Field(
-        min_length=1, max_length=64, description="One word from the list of reasons, such as GatedAccessRequired."
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?$",
+        description="One word from the closed list of reasons.",
+        examples=["GatedAccessRequired"],
     )
-    message: str = Field(max_length=1024, description="A sentence for people: what is the case, and what to do.")
+    message: str = Field(
+        max_length=1024,
+        description="A sentence for people: what is the case, and what to do.",
+        examples=["the model asks for accepted terms; accept them on the model's page"],
+    )
 
 
 class SecretKeyRef(ApiModel):
     """A key of a Secret of the same namespace."""
 
-    name: ObjectName = Field(description="Name of a Secret of the same namespace. Example: `hf-token`.")
-    key: str = Field(
-        default="token",
-        min_length=1,
-        max_length=253,
-        pattern=r"^[-._a-zA-Z0-9]+$",
-        description="Key of the Secret that holds the token. Example: `token`.",
+    name: ObjectName = Field(description="Name of a Secret of the same namespace.", examples=["hf-token"])
+    key: Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$"), NO_TOKEN] = (
+        Field(default="token", description="Key of the Secret that holds the token.", examples=["token"])
     )
 
 
@@ -151,7 +234,7 @@ class StoreRef(ApiModel):
     """A ModelStore of the same namespace."""
 
     name: ObjectName = Field(
-        default="default", description="Name of a ModelStore of the same namespace. Example: `default`."
+        default="default", description="Name of a ModelStore of the same namespace.", examples=["default"]
     )
 
 

@@ -126,7 +126,8 @@ def dump(order: Order) -> str:
     if size > ORDER_LIMIT:
         raise FetchError(
             Reason.SPEC_INVALID,
-            f"the order of this fetch takes {size} bytes of at most {ORDER_LIMIT}: use fewer files, checksums or patterns",
+            f"the order of this fetch takes {size} bytes of at most {ORDER_LIMIT}: "
+            "use fewer files, checksums or patterns",
         )
     return text
 
