@@ -60,7 +60,7 @@ verify: crds docs ## Generate everything again and fail if the tree differs from
 ## Generated files
 
 crds: setup ## Generate crds/ from the resource types
-	@$(PY) -m modelfetch.api.crds crds/
+	@mkdir -p crds && $(PY) -m modelfetch.api.crds crds/
 
 docs: setup ## Generate docs/reference/ from the source
 	@$(PY) -m modelfetch.api.docs docs/reference/
