@@ -1,0 +1,1 @@
+"""The operator: watches only enqueue; each key is observed, decided and applied."""

@@ -1,0 +1,5 @@
+"""`python -m modelfetch.controller` is `modelfetch-operator`."""
+
+from modelfetch.controller.main import main
+
+main()

@@ -1,0 +1,305 @@
+"""The loop: a key from the queue is observed, decided and applied; then it is known when to look again.
+
+watch.py and the lists put keys in; nothing else starts work. A reconcile that fails says so in the log and comes back
+with a growing delay; the others go on.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from modelfetch.api.order import RemovalTarget
+from modelfetch.api.store import ModelStore
+from modelfetch.controller.apply import Applier, Refused
+from modelfetch.controller.claims import Claims
+from modelfetch.controller.mirror import Key, Mirror, Object, key_of
+from modelfetch.controller.observe import Clock, Observer, owners_with_files, read_fetch, read_store
+from modelfetch.controller.queue import KeyedQueue
+from modelfetch.core import fetch as fetch_core
+from modelfetch.core import store as store_core
+from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, fetch_order, spec_hash
+from modelfetch.core.observed import Observed, Settings, Wanted
+from modelfetch.core.status import differs_in_substance, dump
+from modelfetch.kube.client import Kube, KubeError, Resource
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+
+WRITE_EVERY_S = 10.0
+"""Seconds between two writes of one status that differ in counters only (design.md 2.2)."""
+RESYNC_S = 600.0
+"""Seconds between two full lists (design.md section 3)."""
+STORE_DEBOUNCE_S = 1.0
+
+log = logging.getLogger("modelfetch.controller")
+
+
+class Loop:
+    """Everything between an event and an API call."""
+
+    def __init__(self, kube: Kube, settings: Settings, clock: Clock, namespaces: tuple[str, ...] = ()) -> None:
+        self.mirror = Mirror()
+        self.queue: KeyedQueue[Key] = KeyedQueue()
+        self._kube = kube
+        self._settings = settings
+        self._clock = clock
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._claims = Claims()
+        self._observer = Observer(kube, self.mirror, self._claims, clock)
+        self._applier = Applier(kube, self.mirror.put)
+        self._written: dict[str, float] = {}
+        self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
+        self._to_survey: set[Key] = set()
+
+    # --- what comes in ------------------------------------------------------------------------------------------
+
+    def seen(self, resource: Resource, kind: str | None, body: Object) -> None:
+        """Take in one watch event and put the key it is about into the queue."""
+        if kind == "DELETED":
+            self._forget(resource, body)
+        elif self.mirror.put(resource, body):
+            self._enqueue(resource, body)
+
+    def _enqueue(self, resource: Resource, body: Object) -> None:
+        if resource in (MODELFETCHES, MODELSTORES):
+            self.queue.add(key_of(resource, body))
+            self._wake_around(resource, body)
+        else:
+            self._wake_owner(body)
+
+    def _wake_around(self, resource: Resource, body: Object) -> None:
+        meta = body["metadata"]
+        if resource is MODELSTORES:
+            for fetch in self.mirror.fetches_of_store(meta["namespace"], meta["name"]):
+                if not _is_at_rest(fetch):
+                    self.queue.add(key_of(MODELFETCHES, fetch))
+        else:
+            self.queue.schedule_sooner(self._store_key(body), STORE_DEBOUNCE_S)
+
+    def _wake_owner(self, body: Object) -> None:
+        """A Job or Pod concerns the fetch whose uid it carries, else its store."""
+        meta = body["metadata"]
+        labels = meta.get("labels") or {}
+        uid = labels.get(FETCH_LABEL)
+        name = (meta.get("annotations") or {}).get("modelfetch.io/fetch-name")
+        if uid and name:
+            self.queue.add(Key(MODELFETCHES.kind, meta["namespace"], name))
+            return
+        for store in self.mirror.all(MODELSTORES):
+            if store["metadata"]["namespace"] == meta["namespace"]:
+                self.queue.add(key_of(MODELSTORES, store))
+
+    def _forget(self, resource: Resource, body: Object) -> None:
+        known = self.mirror.remove(resource, body) or body
+        if resource is MODELFETCHES:
+            self._fetch_gone(known)
+        elif resource in (JOBS, PODS):
+            self._wake_owner(known)
+
+    def _fetch_gone(self, body: Object) -> None:
+        meta, store_key = body["metadata"], self._store_key(body)
+        if self._claims.drop(str(meta["uid"])):
+            self._wake_next(store_key)
+        self._written.pop(str(meta["uid"]), None)
+        keeps = (body.get("spec") or {}).get("deletionPolicy") == "Retain"
+        if owners_with_files([body]) and not keeps:
+            target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"])
+            self._gone[store_key].add(target)
+        self.queue.add(store_key)
+
+    def _store_key(self, fetch: Object) -> Key:
+        ref = (fetch.get("spec") or {}).get("storeRef") or {}
+        return Key(MODELSTORES.kind, fetch["metadata"]["namespace"], ref.get("name", "default"))
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    async def prime(self) -> None:
+        """Fill the mirror from full lists before the first decision, and see what was missed while nobody looked."""
+        await self._list_all()
+        for body in self.mirror.all(MODELFETCHES):
+            self._prime_claim(body)
+        for body in self.mirror.all(MODELSTORES):
+            store = read_store(body)
+            fetches = self.mirror.fetches_of_store(store.metadata.namespace, store.metadata.name)
+            recorded = store.status.inventory
+            if recorded is not None and recorded != store_core.inventory(owners_with_files(fetches)):
+                self._to_survey.add(key_of(MODELSTORES, body))
+        self._enqueue_all()
+
+    def _prime_claim(self, body: Object) -> None:
+        """A fetch with a live Job holds its slot before anybody else is looked at."""
+        fetch, _ = read_fetch(body)
+        jobs = self.mirror.jobs_of_fetch(fetch.metadata.uid)
+        ended = {"Complete", "Failed"}
+        live = [j for j in jobs if not ended & {c["type"] for c in (j.get("status") or {}).get("conditions") or ()}]
+        self._claims.set(fetch, "active" if live else "none")
+
+    async def resync(self) -> None:
+        """List everything again, take note of what the watches missed, and look at every resource."""
+        await self._list_all()
+        self._enqueue_all()
+
+    async def _list_all(self) -> None:
+        for resource, labels in (
+            (MODELSTORES, ""),
+            (MODELFETCHES, ""),
+            (JOBS, MANAGED_SELECTOR),
+            (PODS, MANAGED_SELECTOR),
+        ):
+            before = {str(body["metadata"]["uid"]) for body in self.mirror.all(resource)}
+            listed = [body for ns in self._namespaces for body in await self._kube.list(resource, ns, labels=labels)]
+            for body in self.mirror.missing_from(resource, listed):
+                if str(body["metadata"]["uid"]) in before:  # one that came during the list is not missing
+                    self._forget(resource, body)
+            for body in listed:
+                self.mirror.put(resource, body)
+
+    def _enqueue_all(self) -> None:
+        for resource in (MODELSTORES, MODELFETCHES):
+            for body in self.mirror.all(resource):
+                self.queue.add(key_of(resource, body))
+
+    # --- work ---------------------------------------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Take keys and reconcile them, one after the other, for ever."""
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._handle(key)
+            finally:
+                self.queue.done(key)
+
+    async def _handle(self, key: Key) -> None:
+        try:
+            await (self._reconcile_fetch(key) if key.kind == MODELFETCHES.kind else self._reconcile_store(key))
+        except KubeError as error:
+            delay = self.queue.failed(key, error.retry_after_s or 0.0)
+            log.warning(
+                "the API server refused", extra=_about(key, why=str(error), status=error.status, again_in_s=delay)
+            )
+        except Exception:
+            delay = self.queue.failed(key)
+            log.exception("a reconcile failed", extra=_about(key, again_in_s=delay))
+        else:
+            self.queue.succeeded(key)
+
+    async def _reconcile_fetch(self, key: Key) -> None:
+        body = self.mirror.get(key)
+        if body is None:
+            self.queue.unschedule(key)
+            return
+        observed = await self._observer.fetch(body)
+        decision = self._decide(observed)
+        try:
+            for action in decision.actions:
+                await self._applier.act(key.namespace, action)
+        except Refused as refusal:
+            decision = self._decide(replace(observed, refusal=str(refusal)))
+        await self._say(MODELFETCHES, key, observed.fetch.metadata, dump(decision.status) if decision.status else None)
+        self._look_again(key, decision.again_at, observed.now)
+
+    def _decide(self, observed: Observed) -> fetch_core.FetchDecision:
+        """Decide, and take note of the claim in the same step, before anything is awaited."""
+        decision = fetch_core.decide(self._wanted(observed), observed, self._settings)
+        if self._claims.set(observed.fetch, decision.claim):
+            self._wake_next(Key(MODELSTORES.kind, observed.meta.namespace, observed.fetch.spec.store_ref.name))
+        return decision
+
+    def _wanted(self, observed: Observed) -> Wanted:
+        fetch, store = observed.fetch, observed.store
+        if observed.spec_error is not None:
+            return Wanted(spec_hash="", order=None)
+        hash_ = spec_hash(fetch.spec)
+        if not isinstance(store, ModelStore):
+            return Wanted(hash_, order=None)
+        try:
+            return Wanted(hash_, fetch_order(fetch, store, self._settings, attempt="next"))
+        except ValueError as error:
+            return Wanted(hash_, order=None, error=f"spec.source: {error}")
+
+    def _wake_next(self, store_key: Key) -> None:
+        body = self.mirror.get(store_key)
+        if body is None:
+            return
+        slots = read_store(body).spec.slots
+        for key in self._claims.next_in_line(store_key.namespace, store_key.name, slots):
+            self.queue.add(key)
+
+    async def _reconcile_store(self, key: Key) -> None:
+        body = self.mirror.get(key)
+        if body is None:
+            self.queue.unschedule(key)
+            self._gone.pop(key, None)
+            return
+        gone = await self._still_gone(key)
+        observed = await self._observer.store(body, gone, survey_wanted=key in self._to_survey)
+        decision = store_core.decide(observed, self._settings)
+        self._gone[key] -= set(decision.removed)
+        self._gone[key] |= {target for target in decision.found if target.namespace == key.namespace}
+        if decision.surveyed:
+            self._to_survey.discard(key)
+        for action in decision.actions:
+            try:
+                await self._applier.act(key.namespace, action)
+            except Refused as refusal:
+                log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
+        status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True) if decision.status else None
+        await self._say(MODELSTORES, key, observed.store.metadata, status)
+        self._look_again(key, decision.again_at, observed.now)
+
+    async def _still_gone(self, key: Key) -> tuple[RemovalTarget, ...]:
+        """Ask the API server itself before anything is removed: the mirror may be behind."""
+        gone = []
+        for target in sorted(self._gone[key], key=lambda t: (t.name, t.owner)):
+            found = await self._kube.find(MODELFETCHES, target.namespace, target.name)
+            if found is None or found["metadata"]["uid"] != target.owner:
+                gone.append(target)
+        self._gone[key] = set(gone)
+        return tuple(gone)
+
+    async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> None:
+        """Write the status where it differs; where only counters do, at most every WRITE_EVERY_S."""
+        body = self.mirror.get(key)
+        if status is None or body is None or body["metadata"]["uid"] != meta.uid:
+            return
+        old = body.get("status") or {}
+        if old == status:
+            return
+        due_s = self._written.get(meta.uid, -WRITE_EVERY_S) + WRITE_EVERY_S - self._clock.monotonic()
+        if due_s > 0 and not differs_in_substance(old, status):
+            self.queue.schedule_sooner(key, due_s)
+            return
+        self._written[meta.uid] = self._clock.monotonic()
+        await self._applier.status(resource, meta, status)
+
+    def _look_again(self, key: Key, at: datetime | None, now: datetime) -> None:
+        if at is None:
+            self.queue.unschedule(key)
+        else:
+            self.queue.schedule(key, (at - now).total_seconds())
+
+
+async def resync_for_ever(loop: Loop) -> None:
+    """List everything again every RESYNC_S; a list that fails is tried again after a tenth of that."""
+    while True:
+        await asyncio.sleep(RESYNC_S)
+        try:
+            await loop.resync()
+        except KubeError as error:
+            log.warning("a resync failed", extra={"why": str(error)})
+
+
+def _is_at_rest(fetch: Object) -> bool:
+    return (fetch.get("status") or {}).get("phase") in ("Ready", "Suspended", "Failed")
+
+
+def _about(key: Key, **fields: Any) -> dict[str, Any]:
+    return {"object": f"{key.kind} {key.namespace}/{key.name}", **fields}
+
+
+def start_workers(loop: Loop, count: int) -> Iterable["asyncio.Task[None]"]:
+    """Return `count` workers that run as tasks."""
+    return [asyncio.create_task(loop.work(), name=f"worker-{n}") for n in range(count)]

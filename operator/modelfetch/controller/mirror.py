@@ -1,0 +1,135 @@
+"""The newest seen version of every object we care about, with the indexes that observe.py asks for.
+
+Filled by the watches, by full lists at start and at each resync, and by the answers to our own writes. It is a mirror,
+not a memory: losing it costs a list.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from modelfetch.core.job import FETCH_LABEL, STORE_LABEL
+from modelfetch.kube.client import Resource
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+
+Object = dict[str, Any]
+TOMBSTONES = 10_000
+"""Uids of removed objects that are remembered, so that a late answer to our own write does not bring one back."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """An object by kind and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+def key_of(resource: Resource, body: Object) -> Key:
+    """Return the key of an object."""
+    meta = body["metadata"]
+    return Key(resource.kind, meta.get("namespace", ""), meta["name"])
+
+
+class Mirror:
+    """Objects by key; an older version never replaces a newer one."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, Object] = {}
+        self._members: defaultdict[tuple[str, ...], set[Key]] = defaultdict(set)
+        self._gone: deque[str] = deque(maxlen=TOMBSTONES)
+
+    def put(self, resource: Resource, body: Object) -> bool:
+        """Take in a version of an object; returns False where a newer one, or its end, is known."""
+        if _uid(body) in self._gone:
+            return False
+        key = key_of(resource, body)
+        old = self._objects.get(key)
+        if old is not None and _uid(old) == _uid(body) and _version(old) > _version(body):
+            return False
+        self._forget(key)
+        body["metadata"].pop("managedFields", None)
+        self._objects[key] = body
+        for index in _indexes(resource, body):
+            self._members[index].add(key)
+        return True
+
+    def remove(self, resource: Resource, body: Object) -> Object | None:
+        """Take note that an object is gone; returns what was known, unless another one has its name by now."""
+        self._gone.append(_uid(body))
+        key = key_of(resource, body)
+        old = self._objects.get(key)
+        if old is None or _uid(old) != _uid(body):
+            return None
+        self._forget(key)
+        return old
+
+    def _forget(self, key: Key) -> None:
+        old = self._objects.pop(key, None)
+        if old is None:
+            return
+        for index in _indexes(_RESOURCES[key.kind], old):
+            self._members[index].discard(key)
+            if not self._members[index]:
+                del self._members[index]
+
+    def get(self, key: Key) -> Object | None:
+        """Return the object, or None."""
+        return self._objects.get(key)
+
+    def all(self, resource: Resource) -> Iterator[Object]:
+        """Yield all objects of a kind."""
+        return iter([body for key, body in self._objects.items() if key.kind == resource.kind])
+
+    def fetches_of_store(self, namespace: str, store: str) -> list[Object]:
+        """Return the ModelFetches that name a store."""
+        return self._of(("store", namespace, store))
+
+    def jobs_of_fetch(self, uid: str) -> list[Object]:
+        """Return the Jobs labelled with a fetch's uid; the owner has still to be compared."""
+        return self._of(("job-of-fetch", uid))
+
+    def jobs_of_store(self, namespace: str, label: str) -> list[Object]:
+        """Return the Jobs labelled with a store."""
+        return self._of(("job-of-store", namespace, label))
+
+    def pods_of_job(self, uid: str) -> list[Object]:
+        """Return the Pods that a Job controls, by owner uid."""
+        return self._of(("pod-of-job", uid))
+
+    def _of(self, index: tuple[str, ...]) -> list[Object]:
+        return [self._objects[key] for key in self._members.get(index, ())]
+
+    def missing_from(self, resource: Resource, listed: Iterable[Object]) -> list[Object]:
+        """Return the known objects of a kind that a full list does not hold (any more, under that uid)."""
+        uids = {_uid(body) for body in listed}
+        return [body for body in self.all(resource) if _uid(body) not in uids]
+
+
+_RESOURCES = {resource.kind: resource for resource in (MODELFETCHES, MODELSTORES, JOBS, PODS)}
+
+
+def _indexes(resource: Resource, body: Object) -> list[tuple[str, ...]]:
+    meta = body["metadata"]
+    namespace, labels = meta.get("namespace", ""), meta.get("labels") or {}
+    if resource is MODELFETCHES:
+        ref = (body.get("spec") or {}).get("storeRef") or {}
+        return [("store", namespace, ref.get("name", "default"))]
+    if resource is JOBS:
+        indexes = [("job-of-store", namespace, labels.get(STORE_LABEL, ""))]
+        return indexes + ([("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
+    if resource is PODS:
+        return [("pod-of-job", owner["uid"]) for owner in meta.get("ownerReferences") or () if owner.get("controller")]
+    return []
+
+
+def _uid(body: Object) -> str:
+    return str(body["metadata"].get("uid", ""))
+
+
+def _version(body: Object) -> int:
+    """Resource versions of one object are comparable integers (KEP-5504, and true of every etcd-backed server)."""
+    version = str(body["metadata"].get("resourceVersion", "0"))
+    return int(version) if version.isdigit() else 0

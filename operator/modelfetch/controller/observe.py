@@ -1,0 +1,294 @@
+"""From the mirror and the API to one snapshot: the only place where the operator looks at the world.
+
+Comes in: a key. Goes out: `Observed` or `StoreObserved`, complete, for core's `decide`. Reads beside the mirror are a
+claim's phase, the last line of a running Pod's log and a stuck Pod's events, each within a budget over all resources.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from modelfetch.api.fetch import ModelFetch, ModelFetchSpec, ModelFetchStatus
+from modelfetch.api.meta import ObjectMeta
+from modelfetch.api.order import RemovalTarget
+from modelfetch.api.source import Source
+from modelfetch.api.store import ModelStore
+from modelfetch.controller.claims import Claims
+from modelfetch.controller.mirror import Key, Mirror, Object
+from modelfetch.core import job as jobs
+from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodSeen, Slot, Unknown
+from modelfetch.core.store import StoreObserved, inventory
+from modelfetch.errors import sanitise
+from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.report import Report, parse
+
+READS_PER_S = 20.0
+"""Log and event reads over all Pods (design.md section 3)."""
+CLAIM_FRESH_S = 5.0
+STUCK_AFTER_S = 3.0
+"""Seconds that a Pod may create its container before its events are asked why."""
+LOG_BYTES = 16 * 1024
+
+
+class Clock(Protocol):
+    """Time as the operator takes it: `now` for what is written, `monotonic` for durations."""
+
+    def now(self) -> datetime:
+        """Return the time of day, in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+
+
+class Budget:
+    """At most `rate` reads a second over everything; what is over it is left for the next look."""
+
+    def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
+        self._rate = rate
+        self._monotonic = monotonic
+        self._tokens = rate
+        self._since = monotonic()
+
+    def take(self) -> bool:
+        """Return whether one read may be made now."""
+        now = self._monotonic()
+        self._tokens = min(self._rate, self._tokens + (now - self._since) * self._rate)
+        self._since = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Observer:
+    """Looks at one resource at a time."""
+
+    def __init__(self, kube: Kube, mirror: Mirror, claims: Claims, clock: Clock) -> None:
+        self._kube = kube
+        self._mirror = mirror
+        self._claims = claims
+        self._clock = clock
+        self._budget = Budget(READS_PER_S, clock.monotonic)
+        self._claim_phases: dict[tuple[str, str], tuple[float, str | Unknown | None]] = {}
+        self._mounts: dict[str, str] = {}
+
+    async def fetch(self, body: Object) -> Observed:
+        """Return everything about one ModelFetch, from one look."""
+        fetch, spec_error = read_fetch(body)
+        meta = fetch.metadata
+        seen = tuple(read_job(job) for job in self._mirror.jobs_of_fetch(meta.uid))
+        pods: dict[str, PodSeen] = {}
+        reports: dict[str, Report] = {}
+        for job in seen:
+            await self._look_at_pod(meta.namespace, job, pods, reports)
+        store = self.store_of(fetch)
+        needs_claim = isinstance(store, ModelStore) and not any(job.result == "Running" for job in seen)
+        return Observed(
+            now=self._clock.now(),
+            fetch=fetch,
+            spec_error=spec_error,
+            store=store,
+            claim_phase=await self._claim_phase(store) if needs_claim and isinstance(store, ModelStore) else UNKNOWN,
+            jobs=seen,
+            pods=pods,
+            reports=reports,
+            slot=self._slot(fetch, store),
+        )
+
+    def store_of(self, fetch: ModelFetch) -> ModelStore | None:
+        """Return the store that a fetch names, as the mirror knows it."""
+        body = self._mirror.get(Key(MODELSTORES.kind, fetch.metadata.namespace, fetch.spec.store_ref.name))
+        return read_store(body) if body is not None else None
+
+    def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
+        if store is None:
+            return Slot(granted=False, position=1)
+        return self._claims.slot(fetch, store.spec.slots)
+
+    async def _claim_phase(self, store: ModelStore) -> str | Unknown | None:
+        """Return the claim's phase, None where it does not exist; asked at most every few seconds."""
+        key = (store.metadata.namespace, store.spec.claim_name)
+        known = self._claim_phases.get(key)
+        if known is not None and self._clock.monotonic() - known[0] < CLAIM_FRESH_S:
+            return known[1]
+        phase: str | Unknown | None
+        try:
+            body = await self._kube.find(CLAIMS, *key)
+            phase = None if body is None else str((body.get("status") or {}).get("phase", "Pending"))
+        except KubeError:
+            phase = UNKNOWN
+        self._claim_phases[key] = (self._clock.monotonic(), phase)
+        return phase
+
+    async def _look_at_pod(
+        self, namespace: str, job: JobSeen, pods: dict[str, PodSeen], reports: dict[str, Report]
+    ) -> None:
+        bodies = self._mirror.pods_of_job(job.uid)
+        if not bodies:
+            return
+        body = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+        pod = read_pod(body, await self._mount_failure(namespace, body))
+        pods[job.uid] = pod
+        report = await self._report(namespace, body, pod)
+        if report is not None:
+            reports[job.uid] = report
+
+    async def _report(self, namespace: str, body: Object, pod: PodSeen) -> Report | None:
+        """The termination message of an ended container, else the last line of a running one's log."""
+        terminated = _container_state(body).get("terminated")
+        if terminated is not None:
+            return parse(str(terminated.get("message") or ""))
+        if "running" not in _container_state(body) or not self._budget.take():
+            return None
+        try:
+            text = await self._kube.log_tail(PODS, namespace, pod.name, jobs.CONTAINER, lines=3, limit_bytes=LOG_BYTES)
+        except KubeError:
+            return None  # the Pod has just ended or its node does not answer: the next look tells
+        return parse(text)
+
+    async def _mount_failure(self, namespace: str, body: Object) -> str | None:
+        """What the kubelet says of a Pod that is bound but does not come to create its container."""
+        status, uid = body.get("status") or {}, str(body["metadata"].get("uid"))
+        state = _container_state(body)
+        creating = state.get("waiting", {}).get("reason") in (None, "ContainerCreating", "PodInitializing")
+        if status.get("phase") != "Pending" or not body["spec"].get("nodeName") or not creating:
+            self._mounts.pop(uid, None)
+            return None
+        created = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
+        if (self._clock.now() - created).total_seconds() < STUCK_AFTER_S or not self._budget.take():
+            return self._mounts.get(uid)
+        try:
+            events = await self._kube.list(CORE_EVENTS, namespace, fields=f"involvedObject.uid={uid}")
+        except KubeError:
+            return self._mounts.get(uid)
+        failures = [e for e in events if e.get("reason") in ("FailedMount", "FailedAttachVolume")]
+        if failures:
+            newest = max(failures, key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
+            self._mounts[uid] = sanitise(str(newest.get("message", "")))
+        return self._mounts.get(uid)
+
+    async def store(self, body: Object, gone: tuple[RemovalTarget, ...], *, survey_wanted: bool) -> StoreObserved:
+        """Return everything about one ModelStore, from one look."""
+        store = read_store(body)
+        meta = store.metadata
+        seen = tuple(
+            read_job(job)
+            for job in self._mirror.jobs_of_store(meta.namespace, jobs.label_value(meta.name))
+            if (job["metadata"].get("labels") or {}).get(jobs.TASK_LABEL) in ("remove", "survey")
+        )
+        pods: dict[str, PodSeen] = {}
+        reports: dict[str, Report] = {}
+        for job in seen:
+            await self._look_at_pod(meta.namespace, job, pods, reports)
+        fetches = self._mirror.fetches_of_store(meta.namespace, meta.name)
+        return StoreObserved(
+            now=self._clock.now(),
+            store=store,
+            claim_phase=await self._claim_phase(store),
+            counts=self._claims.counts(meta.namespace, meta.name, fetches),
+            inventory=inventory(owners_with_files(fetches)),
+            gone=gone,
+            writing=frozenset(t.owner for t in gone if self._mirror.jobs_of_fetch(t.owner)),
+            living=tuple(str(f["metadata"]["uid"]) for f in self._mirror.all(MODELFETCHES)),
+            survey_wanted=survey_wanted,
+            jobs=seen,
+            reports=reports,
+        )
+
+
+def owners_with_files(fetches: list[Object]) -> list[str]:
+    """Return the uids of the fetches that may have files on the volume: those with an attempt."""
+    return [
+        str(body["metadata"]["uid"])
+        for body in fetches
+        if ((body.get("status") or {}).get("attempt") or {}).get("number") or (body.get("status") or {}).get("artifact")
+    ]
+
+
+def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:
+    """Return a ModelFetch, and what its spec breaks where it does not parse (its spec then holds defaults).
+
+    A status that does not parse counts as none: everything in it can be seen again.
+    """
+    meta = ObjectMeta.model_validate(body["metadata"])
+    try:
+        status = ModelFetchStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        status = ModelFetchStatus()
+    try:
+        return ModelFetch(metadata=meta, spec=ModelFetchSpec.model_validate(body.get("spec")), status=status), None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in ("spec", *first["loc"]))
+        spec = ModelFetchSpec.model_construct(source=Source.model_construct(uri="(invalid)"))
+        return ModelFetch.model_construct(metadata=meta, spec=spec, status=status), sanitise(f"{where}: {first['msg']}")
+
+
+def read_store(body: Object) -> ModelStore:
+    """Return a ModelStore; a status that does not parse counts as none."""
+    try:
+        return ModelStore.model_validate(body)
+    except ValidationError:
+        return ModelStore.model_validate({**body, "status": {}})
+
+
+def read_job(body: Object) -> JobSeen:
+    """Return the narrow view of a Job."""
+    meta, status = body["metadata"], body.get("status") or {}
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    owner: Object = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
+    ended_as = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
+    failed, complete = ended_as.get("Failed"), ended_as.get("Complete")
+    end = failed or complete
+    return JobSeen(
+        name=meta["name"],
+        uid=meta["uid"],
+        owner_uid=str(owner.get("uid", "")),
+        spec_hash=str(annotations.get(jobs.HASH_ANNOTATION, "")),
+        attempt=_number(labels.get(jobs.ATTEMPT_LABEL)),
+        failures=_number(annotations.get(jobs.FAILURES_ANNOTATION)),
+        task=str(labels.get(jobs.TASK_LABEL, "")),
+        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+        deleting=meta.get("deletionTimestamp") is not None,
+        result="Failed" if failed else "Complete" if complete else "Running",
+        failure_reason=str((failed or {}).get("reason", "")),
+        finished_at=datetime.fromisoformat(end["lastTransitionTime"]) if end else None,
+    )
+
+
+def _number(text: Any) -> int:
+    return int(text) if isinstance(text, str) and text.isdigit() else 0
+
+
+def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
+    """Return the narrow view of a Pod."""
+    meta, status = body["metadata"], body.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
+    state = _container_state(body)
+    waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
+    refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    return PodSeen(
+        name=meta["name"],
+        phase=str(status.get("phase", "Pending")),
+        node=body["spec"].get("nodeName"),
+        reason=str(status.get("reason", "")),
+        disrupted=disrupted.get("status") == "True",
+        unschedulable=str(scheduled.get("message", "no node fits")) if refused else None,
+        waiting_reason=str(waiting.get("reason", "")),
+        waiting_message=str(waiting.get("message", "")),
+        mount_failure=mount_failure,
+        exit_code=terminated.get("exitCode"),
+        exit_reason=str(terminated.get("reason", "")),
+        deleting=meta.get("deletionTimestamp") is not None,
+    )
+
+
+def _container_state(body: Object) -> dict[str, Any]:
+    for container in (body.get("status") or {}).get("containerStatuses") or ():
+        if container.get("name") == jobs.CONTAINER:
+            return dict(container.get("state") or {})
+    return {}

@@ -1,0 +1,98 @@
+"""A keyed queue: each key is in work at most once at a time, waits at most once, and comes back when it is due.
+
+Comes in: keys from watch.py and due times from loop.py. Goes out: keys to the workers of loop.py. Time is the event
+loop's own clock, so tests run it on simulated time.
+"""
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+BACKOFF_FIRST_S = 1.0
+BACKOFF_LARGEST_S = 60.0
+"""Seconds; a reconcile that fails for a reason of the API server comes back after these at most."""
+
+
+class KeyedQueue(Generic[Key]):
+    """Keys that wait to be worked on; a key added while it is in work comes again right after."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Key] = deque()
+        self._waiting: set[Key] = set()
+        self._in_work: set[Key] = set()
+        self._again: set[Key] = set()
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+        self._arrived = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Number of keys that are ready to be worked on."""
+        return len(self._ready)
+
+    def add(self, key: Key) -> None:
+        """Have `key` worked on as soon as a worker is free."""
+        if key in self._in_work:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)
+            self._arrived.set()
+
+    def schedule(self, key: Key, delay_s: float) -> None:
+        """Have `key` worked on after `delay_s` seconds; replaces the time set before."""
+        self.unschedule(key)
+        loop = asyncio.get_running_loop()
+        self._timers[key] = loop.call_later(max(delay_s, 0.0), self._due, key)
+
+    def schedule_sooner(self, key: Key, delay_s: float) -> None:
+        """Have `key` worked on after `delay_s` seconds, unless it is due earlier already."""
+        timer = self._timers.get(key)
+        if timer is None or timer.when() > asyncio.get_running_loop().time() + delay_s:
+            self.schedule(key, delay_s)
+
+    def unschedule(self, key: Key) -> None:
+        """Forget the time set for `key`."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    async def get(self) -> Key:
+        """Return the next key and count it as in work; waits for one."""
+        while not self._ready:
+            self._arrived.clear()
+            await self._arrived.wait()
+        key = self._ready.popleft()
+        self._waiting.discard(key)
+        self._in_work.add(key)
+        return key
+
+    def done(self, key: Key) -> None:
+        """Say that the work on `key` has ended."""
+        self._in_work.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def failed(self, key: Key, at_least_s: float = 0.0) -> float:
+        """Schedule `key` after a delay that doubles with each failure in a row; return the delay in seconds."""
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        delay = max(at_least_s, min(BACKOFF_LARGEST_S, BACKOFF_FIRST_S * 2.0 ** min(count, 10)))
+        self.schedule(key, delay)
+        return delay
+
+    def succeeded(self, key: Key) -> None:
+        """Forget the failures of `key`."""
+        self._failures.pop(key, None)
+
+    def close(self) -> None:
+        """Cancel every timer."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
