@@ -1,0 +1,1 @@
+"""Bytes over the network: the egress guard, libcurl behind it, and the engine that moves files."""

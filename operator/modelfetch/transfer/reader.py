@@ -41,12 +41,12 @@ class Reader(Protocol):
         """Hand the bytes of `span` to `sink` in order and return what was served.
 
         With `expected`, the request carries If-Range and the answer must be of that identity, else SourceChanged is
-        raised before any byte reaches the sink. When the server ignores the range of a `span` that starts after 0,
-        raises RangeIgnored before any byte. Returns normally only when the span came whole: a short or long body is
-        SizeMismatch or SourceUnavailable, a span that makes less than the minimum rate is SourceStalled.
+        raised before any byte reaches the sink. When the server ignores the range of a `span` that starts after 0 or
+        ends before the file does, raises RangeIgnored before any byte. Returns normally only when the span came whole:
+        a short or long body is SizeMismatch or SourceUnavailable, a span below the minimum rate is SourceStalled.
         Raises FetchError with `retry_after_s` where the server asked for a delay.
         """
 
 
-class RangeIgnored(Exception):  # noqa: N818 - not an error: the engine falls back to one stream from 0
-    """The server answered a request for a later range with the whole file."""
+class RangeIgnored(Exception):
+    """The server answered a request for a part with the whole file: no error, the engine takes one stream from 0."""
