@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from subprocess import PIPE
 
 import pytest
 
@@ -21,11 +23,20 @@ def test_a_thread_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     thread.join()
 
 
-def test_a_process_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[str]]:
+    """Yield a process that has said that it runs, and end it after the test."""
+    code = "import sys; print('here', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        yield process
+        process.communicate()
+
+
+def test_a_process_is_found(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A child process that nobody ended fails the test and is named with its command."""
     monkeypatch.setattr(leftovers, "GRACE_S", 0.0)
-    started: list[subprocess.Popen[bytes]] = []
 
     with pytest.raises(pytest.fail.Exception, match=r"process \d+ .*stdin"), leftovers.nothing_new():
-        started.append(subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE))
-    started[0].communicate()
+        request.getfixturevalue("child")
