@@ -10,6 +10,8 @@ from modelfetch.api.meta import (
     Condition,
     DistinctBy,
     Duration,
+    Integer,
+    MapOf,
     ObjectMeta,
     RelativePath,
     SecretKeyRef,
@@ -81,7 +83,7 @@ class ModelInfo(ApiModel):
     description: Text | None = Field(
         default=None, description="A sentence about the model.", examples=["Sentence embeddings of the search team"]
     )
-    metadata: dict[MetadataKey, Text] = Field(
+    metadata: MapOf[MetadataKey, Text] = Field(
         default_factory=dict, max_length=32, description="Further text by name.", examples=[{"owner": "search-team"}]
     )
 
@@ -95,7 +97,7 @@ class Verification(ApiModel):
         "publishes it and records it as self-asserted.",
         examples=["Require"],
     )
-    checksums: dict[RelativePath, Checksum] = Field(
+    checksums: MapOf[RelativePath, Checksum] = Field(
         default_factory=dict,
         max_length=256,
         description="Expected SHA-256 by path; wins over what the source says.",
@@ -112,14 +114,14 @@ class Limits(ApiModel):
     max_total_size: Size | None = Field(
         default=None, description="All files together, in bytes or with a unit.", examples=["200Gi"]
     )
-    max_files: int = Field(default=10_000, ge=1, le=1_000_000, description="Number of files.", examples=[500])
+    max_files: Integer = Field(default=10_000, ge=1, le=1_000_000, description="Number of files.", examples=[500])
 
 
 class Transfer(ApiModel):
     """How bytes are moved."""
 
-    parallel_files: int = Field(default=4, ge=1, le=32, description="Files at the same time.", examples=[4])
-    connections_per_file: int = Field(
+    parallel_files: Integer = Field(default=4, ge=1, le=32, description="Files at the same time.", examples=[4])
+    connections_per_file: Integer = Field(
         default=1, ge=1, le=16, description="Connections for one large file, at most.", examples=[4]
     )
     stall_timeout: Duration = Field(
@@ -145,7 +147,7 @@ class Transfer(ApiModel):
 class Retry(ApiModel):
     """When a failed attempt is followed by another."""
 
-    limit: int = Field(
+    limit: Integer = Field(
         default=5, ge=0, le=100, description="Attempts after the first, for reasons that may pass.", examples=[5]
     )
     initial_delay: Duration = Field(default="5s", description="Delay before the second attempt.", examples=["5s"])

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -72,6 +73,16 @@ def parse_quantity(text: str) -> Decimal:
     return Decimal(match[1]) * _QUANTITY_UNIT[match[2]]
 
 
+def _whole(value: Any) -> Any:
+    """Return 5 for 5.0, which the API server takes as an integer, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a mapping without its null values, which the API server drops where a field is not nullable."""
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
 def _distinct(items: list[Any]) -> list[Any]:
     if len(set(items)) != len(items):
         raise ValueError("must not name the same item twice")
@@ -106,14 +117,14 @@ _AT_MOST_1E = Rule(
 )
 _NO_PARENT_STEPS = Rule(
     cel="!self.split('/').exists(s, s == '.' || s == '..')",
-    message="path must not contain '.' or '..' steps",
+    message="must not contain '.' or '..' steps",
     holds=lambda path: not {".", ".."} & set(path.split("/")),
     accepted=("onnx/model.onnx", "a/..b/c."),
     refused=("..", "../../etc/passwd", "a/../b", "./a", "a/.", "."),
 )
 _NO_RESERVED_STEPS = Rule(
     cel="!self.split('/').exists(s, s == '.ingest' || s == '.trash' || s.startsWith('.modelfetch'))",
-    message="path must not contain the reserved names '.ingest', '.trash' or '.modelfetch...'",
+    message="must not contain the reserved names '.ingest', '.trash' or '.modelfetch...'",
     holds=lambda path: not any(s in (".ingest", ".trash") or s.startswith(".modelfetch") for s in path.split("/")),
     accepted=("ingest/a", ".gitattributes"),
     refused=(".ingest/a", "a/.trash", ".modelfetch.json"),
@@ -128,6 +139,8 @@ _NO_OUTER_SPACES = Rule(
 )
 
 T = TypeVar("T")
+WHOLE = BeforeValidator(_whole)
+Integer = Annotated[int, WHOLE]
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=24)]
 Size = Annotated[
     Annotated[int, Field(ge=1, le=_SIZE_LIMIT)]
@@ -150,6 +163,8 @@ RelativePath = Annotated[
 ]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128), VISIBLE, _NO_OUTER_SPACES, NO_TOKEN]
 Text = Annotated[str, StringConstraints(max_length=1024), VISIBLE_TEXT, NO_TOKEN]
+K = TypeVar("K")
+MapOf = Annotated[dict[K, T], BeforeValidator(_without_nulls)]
 SetOf = Annotated[list[T], AfterValidator(_distinct), Field(json_schema_extra={"x-kubernetes-list-type": "set"})]
 
 
@@ -158,6 +173,11 @@ class ApiModel(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
     RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, value: Any) -> Any:
+        return _without_nulls(value)
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

@@ -78,6 +78,12 @@ class Rule:
         return schema | {CEL_KEY: [*schema.get(CEL_KEY, []), self.as_validation()]}
 
 
+def matching(pattern: str, message: str, accepted: tuple[str, ...], refused: tuple[str, ...]) -> Rule:
+    """Return the rule that a text matches `^...$`: instead of `pattern`, where the message is to be readable."""
+    compiled = re.compile(pattern)
+    return Rule(f"self.matches(r'{pattern}')", message, lambda t: compiled.fullmatch(t) is not None, accepted, refused)
+
+
 NO_TOKEN = Rule(
     cel=f"!self.matches('{TOKEN_PATTERN}')",
     message="must not hold what looks like a token or key: put it into a Secret and name that in spec.auth.secretRef",

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from modelfetch.api.meta import ApiModel, DistinctBy, RelativePath, Sha256Hex
-from modelfetch.api.rules import NO_TOKEN, VISIBLE, Rule
+from modelfetch.api.meta import WHOLE, ApiModel, DistinctBy, RelativePath, Sha256Hex
+from modelfetch.api.rules import NO_TOKEN, VISIBLE, Rule, matching
 
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -56,6 +56,57 @@ def _brackets_hold_an_address(url: str) -> bool:
     except AddressValueError:
         return False
 
+
+_SCHEME = Rule(
+    cel="self.startsWith('hf://') || self.startsWith('https://') || self.startsWith('http://')",
+    message="expected hf://, https:// or http://",
+    holds=lambda uri: uri.startswith(("hf://", "https://", "http://")),
+    accepted=("hf://org/name", "http://host.example/a"),
+    refused=("ftp://host/a", "gopher://host/a", "javascript:alert(1)", "file:///etc/passwd", "org/name", ""),
+)
+_NO_CREDENTIALS = Rule(
+    cel="!(self.startsWith('http') && self.contains('@'))",
+    message="must not hold a user name or password: put them into a Secret and name it in spec.auth.secretRef",
+    holds=lambda url: not (url.startswith("http") and "@" in url),
+    accepted=("https://host.example/a",),
+    refused=("https://user:password@host.example/a", "https://token@host.example/a"),
+)
+_NO_QUERY = Rule(
+    cel="!self.contains('?') && !self.contains('#')",
+    message="must not hold a query string or a fragment: they may hold secrets and are no part of a file's address",
+    holds=lambda url: "?" not in url and "#" not in url,
+    accepted=("https://host.example/a",),
+    refused=("https://host.example/a?X-Amz-Signature=1", "https://host.example/a#b"),
+)
+_URI_SHAPE = matching(
+    URI_PATTERN,
+    "expected hf://[datasets/]org/name[@revision][/path], or https://host[:port]/path/file with plain characters",
+    accepted=(
+        "hf://gpt2", "hf://gpt2@main/onnx", "hf://datasets/org/name@refs%2Fpr%2F1/data", "hf://org/name/a/b.bin",
+        "https://host.example:8443/a%20b/file.bin", "http://[2001:db8::1]/file",
+    ),
+    refused=(
+        "hf://", "hf://../../x", "hf://-x/y", "hf://org/name@--upload-pack=x", "hf://org/name@a;b", "hf://org/name/",
+        "hf://org/" + "a" * 300, "https://host", "https://host/", "https:///x", "https://host/a%20b", "https://host/%2e%2e/b",
+        "https://good\\@evil/a", "https://good%2f@evil/a", "https://good\tevil/a", "https://host:0/a",
+        "https://host:65536/a", "https://ho st/a", "https://host/a b", "https://\u3002host/a", "HTTPS://host/a",
+    ),
+)  # fmt: skip
+_URL_SHAPE = matching(
+    HTTP_URL_PATTERN,
+    "expected https://host[:port]/path/file or http://host[:port]/path/file with plain or percent-encoded characters",
+    accepted=("https://host.example/a%20b", "http://127.0.0.1:8080/a", "https://host.example./a/b"),
+    refused=(
+        "https:///x", "https://good\\@evil/a", "https://good%2f@evil/a", "https://host/a%2fb", "https://host/a%00",
+        "https://host/%5C", "https://host//a", "https://host/a/", "https://host", "ftp://host/a", "https://a..b/c",
+    ),
+)  # fmt: skip
+_ENDPOINT_SHAPE = matching(
+    ENDPOINT_PATTERN,
+    "expected https://host[:port] or http://host[:port], with a path of plain characters where it has one",
+    accepted=("https://hub.example.com", "http://127.0.0.1:8080/", "https://host.example/hub"),
+    refused=("hub.example.com", "https://user@host", "https://host/..", "https://host?a=b", "file:///etc", "https://"),
+)
 
 _IS_HF = "self.startsWith('hf://')"
 _NO_DOT_STEPS = Rule(
@@ -124,18 +175,33 @@ _REVISION = Rule(
 RepoId = Annotated[str, StringConstraints(pattern=REPO_PATTERN, max_length=193), _REPO_ID, NO_TOKEN]
 Revision = Annotated[str, StringConstraints(pattern=REVISION_PATTERN, max_length=512), _REVISION, NO_TOKEN]
 HttpUrl = Annotated[
-    str, StringConstraints(pattern=HTTP_URL_PATTERN, max_length=2048), VISIBLE, _NO_DOT_STEPS, _BRACKETS, NO_TOKEN
+    str,
+    StringConstraints(max_length=2048),
+    _NO_CREDENTIALS,
+    _NO_QUERY,
+    _URL_SHAPE,
+    VISIBLE,
+    _NO_DOT_STEPS,
+    _BRACKETS,
+    NO_TOKEN,
 ]
 Endpoint = Annotated[
     str,
-    StringConstraints(pattern=ENDPOINT_PATTERN, max_length=512),
+    StringConstraints(max_length=512),
+    _NO_CREDENTIALS,
+    _NO_QUERY,
+    _ENDPOINT_SHAPE,
     _BRACKETS,
     NO_TOKEN,
     AfterValidator(lambda url: url.rstrip("/")),
 ]
 Uri = Annotated[
     str,
-    StringConstraints(pattern=URI_PATTERN, max_length=2048),
+    StringConstraints(max_length=2048),
+    _SCHEME,
+    _NO_CREDENTIALS,
+    _NO_QUERY,
+    _URI_SHAPE,
     VISIBLE,
     _NO_DOT_STEPS,
     _BRACKETS,
@@ -183,7 +249,9 @@ class HttpFile(ApiModel):
         description="Expected SHA-256 of the content, 64 lower-case hex digits.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
-    size: int | None = Field(default=None, ge=0, le=2**50, description="Expected size in bytes.", examples=[90868376])
+    size: Annotated[int, Field(ge=0, le=2**50), WHOLE] | None = Field(
+        default=None, description="Expected size in bytes.", examples=[90868376]
+    )
 
 
 class HttpSource(ApiModel):

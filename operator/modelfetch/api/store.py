@@ -6,9 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from modelfetch.api.meta import (
+    WHOLE,
     ApiModel,
     Condition,
     DistinctBy,
+    Integer,
+    MapOf,
     ObjectMeta,
     ObjectName,
     Quantity,
@@ -97,10 +100,8 @@ class Toleration(ApiModel):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="Effect to tolerate; all if left out.", examples=["NoSchedule"]
     )
-    toleration_seconds: int | None = Field(
+    toleration_seconds: Annotated[int, Field(ge=0, le=2**31), WHOLE] | None = Field(
         default=None,
-        ge=0,
-        le=2**31,
         description="With effect NoExecute: how long the Pod stays, in seconds.",
         examples=[300],
     )
@@ -144,7 +145,7 @@ class JobTemplate(ApiModel):
         description="Requests and limits of the fetch Pod.",
         examples=[{"requests": {"cpu": "500m"}, "limits": {"memory": "256Mi"}}],
     )
-    node_selector: dict[LabelKey, LabelValue] = Field(
+    node_selector: MapOf[LabelKey, LabelValue] = Field(
         default_factory=dict,
         max_length=16,
         description="Labels of the nodes to run on.",
@@ -179,7 +180,7 @@ class ModelStoreSpec(ApiModel):
         description="Folder of the claim that is the store's root; the claim's root if absent; cannot be changed.",
         examples=["modelfetch"],
     )
-    slots: int = Field(default=3, ge=1, le=100, description="Fetches that may run at the same time.", examples=[3])
+    slots: Integer = Field(default=3, ge=1, le=100, description="Fetches that may run at the same time.", examples=[3])
     job_template: JobTemplate = Field(
         default_factory=JobTemplate,
         description="Settings of the fetch Pods.",
