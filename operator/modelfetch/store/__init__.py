@@ -1,0 +1,1 @@
+"""A content-addressed store on a volume: private files become blobs, blobs become trees that consumers mount."""

@@ -1,0 +1,412 @@
+"""The only link, rename, fsync, chmod, unlink, mkdir, symlink and open-for-write of a store.
+
+Comes in: paths as tuples of steps below the root. Each step is opened without following links, relative to the
+descriptor of the one before, so that a symlink planted on a shared volume is refused and never followed.
+Goes out: done, or a FetchError that says what the volume answered and where.
+
+Every durable step has a name; `Filesystem(crash)` calls its hook with `before <name>` and `after <name>`: for tracing,
+and for tests that stop the program there.
+"""
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.store.faults import Room, Vanished, explained
+from modelfetch.store.layout import Steps
+
+Hook = Callable[[str], None]
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+PRIVATE_FOLDER = 0o700
+PUBLIC_FOLDER = 0o755
+PUBLIC_FILE = 0o444
+_PRIVATE_FILE = 0o600
+_WRITE_BITS = 0o222
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a name stands for, links not followed. `modified_s` is in the volume's own clock."""
+
+    inode: tuple[int, int]
+    mode: int
+    size: int
+    modified_s: float
+
+    @property
+    def is_file(self) -> bool:
+        """True for a regular file."""
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """True for a directory."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_link(self) -> bool:
+        """True for a symbolic link."""
+        return stat.S_ISLNK(self.mode)
+
+    @property
+    def is_writable(self) -> bool:
+        """True if anybody may open it for writing by its permissions."""
+        return bool(stat.S_IMODE(self.mode) & _WRITE_BITS)
+
+
+def nothing(_step: str) -> None:
+    """Do nothing at a step."""
+
+
+def _facts(result: os.stat_result) -> Facts:
+    return Facts((result.st_dev, result.st_ino), result.st_mode, result.st_size, result.st_mtime)
+
+
+class Filesystem:
+    """Opens volumes; `crash` is called before and after each durable step with its name."""
+
+    def __init__(self, crash: Hook = nothing) -> None:
+        self._crash = crash
+
+    def open(self, root: str, path: Steps = ()) -> "Volume":
+        """Return the folder `path` below `root`, both made if missing; only `root` itself may lead through links."""
+        with explained("root", (root,), lambda: None):
+            self._crash("before root.create")
+            _make_root(root)
+            self._crash("after root.create")
+            fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        outer = Volume(fd, self._crash)
+        if not path:
+            return outer
+        with outer:
+            outer.make_folders(path, step="root.create")
+            with outer.folder(path) as inner:
+                return Volume(os.dup(inner), self._crash)
+
+
+class Volume:
+    """A store's root; every path is below it. Close it, or use it as a context manager."""
+
+    def __init__(self, fd: int, crash: Hook) -> None:
+        self._fd = fd
+        self._crash = crash
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the root's descriptor back."""
+        os.close(self._fd)
+
+    @contextmanager
+    def folder(self, path: Steps) -> Iterator[int]:
+        """Hold a descriptor of the folder `path`, reached without following any link."""
+        fd = os.dup(self._fd)
+        try:
+            for step in path:
+                below = os.open(step, _FOLDER_FLAGS, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _step(self, step: str, path: Steps) -> Iterator[int]:
+        with explained(step, path, self.room):
+            self._crash(f"before {step}")
+            with self.folder(path[:-1]) as parent:
+                yield parent
+            self._crash(f"after {step}")
+
+    # Reading
+
+    def facts(self, path: Steps) -> Facts | None:
+        """Return what `path` is, None if there is nothing; raises FetchError(StoreCorrupt) behind a link."""
+        with explained("look", path, self.room):
+            try:
+                with self.folder(path[:-1]) as parent:
+                    return _facts(os.stat(path[-1], dir_fd=parent, follow_symlinks=False))
+            except FileNotFoundError:
+                return None
+
+    def names(self, path: Steps) -> list[str]:
+        """Return the sorted names in a folder; a missing folder has none."""
+        with explained("list", path, self.room):
+            try:
+                with self.folder(path) as fd:
+                    return sorted(os.listdir(fd))
+            except FileNotFoundError:
+                return []
+
+    def read(self, path: Steps, limit_bytes: int) -> bytes | None:
+        """Return a small file's content, None if it is missing; FetchError(StoreCorrupt) for anything but a file."""
+        with explained("read", path, self.room):
+            try:
+                with self.folder(path[:-1]) as parent:
+                    fd = os.open(path[-1], _READ_FLAGS, dir_fd=parent)
+            except FileNotFoundError:
+                return None
+            with os.fdopen(fd, "rb") as file:
+                found = _facts(os.fstat(fd))
+                if not found.is_file or found.size > limit_bytes:
+                    raise FetchError(
+                        Reason.STORE_CORRUPT,
+                        f"expected a regular file of at most {limit_bytes} bytes at '{'/'.join(path)}'",
+                    )
+                return file.read()
+
+    def link_text(self, path: Steps) -> str | None:
+        """Return where a symlink points, None if there is no symlink."""
+        with explained("read", path, self.room):
+            try:
+                with self.folder(path[:-1]) as parent:
+                    return os.readlink(path[-1], dir_fd=parent)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return None
+                raise
+
+    def room(self) -> Room:
+        """Return what is free on the volume."""
+        found = os.fstatvfs(self._fd)
+        return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+
+    def clock_s(self, path: Steps) -> float:
+        """Return the volume's own time: it touches the folder, so that no other machine's clock is compared with it."""
+        with explained("touch", path, self.room), self.folder(path) as fd:
+            os.utime(fd)
+            return os.fstat(fd).st_mtime
+
+    # Durable steps
+
+    def make_folder(self, path: Steps, mode: int = PUBLIC_FOLDER, *, step: str) -> bool:
+        """Make one folder with exactly `mode`, whatever the umask; False if there is one already."""
+        with self._step(step, path) as parent:
+            is_new = _make_one(path[-1], parent)
+            self._crash(f"before {step}.mode")
+            with _opened(path[-1], _FOLDER_FLAGS, parent) as fd:
+                # Private, but not to be: made by somebody who was killed before the next line.
+                if stat.S_IMODE(os.fstat(fd).st_mode) == PRIVATE_FOLDER != mode:
+                    os.fchmod(fd, mode)
+            return is_new
+
+    def make_folders(self, path: Steps, *, step: str) -> None:
+        """Make a folder and the ones above it, each durable in its parent, also those that somebody else just made."""
+        for depth in range(1, len(path) + 1):
+            self.make_folder(path[:depth], step=step)
+            self.sync_folder(path[: depth - 1], step=step)
+
+    def sync_folder(self, path: Steps, *, step: str) -> None:
+        """Make the names in a folder durable."""
+        with explained(step, path, self.room):
+            self._crash(f"before {step}.sync")
+            with self.folder(path) as fd:
+                os.fsync(fd)
+            self._crash(f"after {step}.sync")
+
+    def create(self, path: Steps, *, step: str) -> "PrivateFile":
+        """Make a new file that nobody else has open."""
+        with self._step(step, path) as parent:
+            fd = os.open(path[-1], _CREATE_FLAGS, _PRIVATE_FILE, dir_fd=parent)
+        return PrivateFile(fd, path, self._crash, self.room)
+
+    def link(self, source: Steps, target: Steps, *, step: str) -> bool:
+        """Give the file at `source` a second name; False if `target` exists."""
+        with self._step(step, target) as parent, self.folder(source[:-1]) as origin:
+            try:
+                os.link(source[-1], target[-1], src_dir_fd=origin, dst_dir_fd=parent, follow_symlinks=False)
+            except FileExistsError:
+                return False
+            return True
+
+    def symlink(self, text: str, path: Steps, *, step: str) -> bool:
+        """Make a symlink that says `text`; False if `path` exists."""
+        with self._step(step, path) as parent:
+            try:
+                os.symlink(text, path[-1], dir_fd=parent)
+            except FileExistsError:
+                return False
+            return True
+
+    def rename(self, source: Steps, target: Steps, *, step: str) -> None:
+        """Move `source` to `target`, replacing a file, link or empty folder there.
+
+        Raises Vanished if `source` is gone, FetchError(StoreCorrupt) if `target` is a folder that is not empty.
+        """
+        with self._step(step, target) as parent, self.folder(source[:-1]) as origin:
+            os.rename(source[-1], target[-1], src_dir_fd=origin, dst_dir_fd=parent)
+
+    def remove(self, path: Steps, *, step: str) -> bool:
+        """Remove a file or link; False if it was gone already."""
+        with self._step(step, path) as parent:
+            try:
+                os.unlink(path[-1], dir_fd=parent)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def remove_tree(self, path: Steps, *, step: str) -> None:
+        """Remove whatever stands at `path`, with all below it; links are removed, not followed. Nothing is fine too."""
+        found = self.facts(path)
+        if found is None:
+            return
+        if not found.is_folder:
+            self.remove(path, step=step)
+            return
+        try:
+            for name in self.names(path):
+                self.remove_tree((*path, name), step=step)
+            with self._step(step, path) as parent:
+                os.rmdir(path[-1], dir_fd=parent)
+        except Vanished:
+            return  # somebody else removes it too
+
+    def put(self, data: bytes, private: Steps, target: Steps, *, step: str) -> None:
+        """Make a small document whole or not at all: written and synced under `private`, then renamed, then durable."""
+        file = self.create(private, step=f"{step}.create")
+        try:
+            file.write_at(0, memoryview(data), step=f"{step}.write")
+            file.finish(step=f"{step}.finish")
+        except BaseException:
+            file.close_after_failure()
+            raise
+        self.rename(private, target, step=f"{step}.rename")
+        self.sync_folder(target[:-1], step=step)
+
+
+class PrivateFile:
+    """A file of one writer, open for writing until it is finished."""
+
+    def __init__(self, fd: int, path: Steps, crash: Hook, room: Callable[[], Room | None]) -> None:
+        self.path = path
+        self._fd = fd
+        self._crash = crash
+        self._room = room
+        self._writers = 0
+        self._idle = threading.Condition()
+
+    @property
+    def is_open(self) -> bool:
+        """True until the descriptor was given back."""
+        return self._fd >= 0
+
+    @contextmanager
+    def _writing(self) -> Iterator[int]:
+        """Keep the descriptor from being closed, and its number from becoming another file's, under a writer."""
+        with self._idle:
+            if not self.is_open:
+                raise FetchError(Reason.INTERNAL, f"expected an open file, got a late write at '{'/'.join(self.path)}'")
+            self._writers += 1
+        try:
+            yield self._fd
+        finally:
+            with self._idle:
+                self._writers -= 1
+                self._idle.notify_all()
+
+    def write_at(self, offset: int, data: memoryview, *, step: str) -> None:
+        """Write all of `data` at `offset` bytes, however many calls it takes; several threads may write at once."""
+        with self._writing() as fd, explained(step, self.path, self._room):
+            self._crash(f"before {step}")
+            while data:
+                written = os.pwrite(fd, data, offset)
+                offset += written
+                data = data[written:]
+            self._crash(f"after {step}")
+
+    def truncate(self, size_bytes: int, *, step: str) -> None:
+        """Cut or extend the file to `size_bytes`."""
+        with self._writing() as fd, explained(step, self.path, self._room):
+            self._crash(f"before {step}")
+            os.ftruncate(fd, size_bytes)
+            self._crash(f"after {step}")
+
+    def size_bytes(self) -> int:
+        """Return the size as it is now."""
+        with self._writing() as fd, explained("look", self.path, self._room):
+            return os.fstat(fd).st_size
+
+    def finish(self, *, step: str) -> Facts:
+        """Make content and mode durable, close the file, and return what was closed.
+
+        The mode comes before the fsync: one made read-only afterwards could come back private after a power cut, and
+        nobody else could read it. An error means that the content is unknown: discard the file, an fsync that is
+        asked again reports success for pages that were lost.
+        """
+        with explained(step, self.path, self._room):
+            self._crash(f"before {step}.mode")
+            os.fchmod(self._fd, PUBLIC_FILE)
+            self._crash(f"before {step}.sync")
+            os.fsync(self._fd)
+            self._crash(f"after {step}.sync")
+            found = _facts(os.fstat(self._fd))
+            self._close()
+            self._crash(f"after {step}.close")
+        return found
+
+    def close(self) -> None:
+        """Give the descriptor back; nothing is promised about the content. A second call does nothing."""
+        if self.is_open:
+            with explained("close", self.path, self._room):
+                self._close()
+
+    def close_after_failure(self) -> None:
+        """Give the descriptor back while another error is on its way."""
+        if self.is_open:
+            try:
+                self._close()
+            except OSError:
+                return  # the file is discarded, what close() says about it changes nothing
+
+    def _close(self) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: self._writers == 0)
+            fd, self._fd = self._fd, -1
+        os.close(fd)
+
+
+def _make_one(name: str, parent: int) -> bool:
+    try:
+        os.mkdir(name, PRIVATE_FOLDER, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
+
+
+@contextmanager
+def _opened(name: str, flags: int, parent: int | None = None) -> Iterator[int]:
+    fd = os.open(name, flags, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _make_root(root: str) -> None:
+    """Make the folder and those above it, each durable in its parent."""
+    parent, _, _ = root.rstrip("/").rpartition("/")
+    if parent and not os.path.isdir(parent):
+        _make_root(parent)
+    try:
+        os.mkdir(root)
+    except FileExistsError:
+        return
+    with _opened(parent or ("/" if root.startswith("/") else "."), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as fd:
+        os.fsync(fd)

@@ -1,0 +1,84 @@
+"""What a volume can do, found out by doing it once in a private folder, before anything is downloaded.
+
+Comes in: a volume. Goes out: `Capabilities`, or FetchError(StorageUnsuitable) that names what is missing. Needed are
+fsync of files and folders, rename over an existing file, rename of folders, and symbolic links; hard links are used
+where there are any.
+"""
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.store import layout
+from modelfetch.store.faults import Vanished
+from modelfetch.store.fs import PRIVATE_FOLDER, Volume
+from modelfetch.store.layout import Steps
+
+
+class Links(StrEnum):
+    """What the names in a tree and the pins are."""
+
+    HARD = "hard"
+    SYMBOLIC = "symbolic"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """How a volume behaves. `keeps_modes` is False where every file has the same permissions."""
+
+    links: Links
+    keeps_modes: bool
+
+
+def probe(volume: Volume) -> Capabilities:
+    """Return what the volume can do; raises FetchError(StorageUnsuitable) if that is too little."""
+    folder = layout.ingest("probe", secrets.token_hex(4))
+    volume.make_folder(folder, PRIVATE_FOLDER, step="probe.folder")
+    try:
+        return _try_all(volume, folder)
+    finally:
+        _remove(volume, folder)
+
+
+def _try_all(volume: Volume, folder: Steps) -> Capabilities:
+    first, second = (*folder, "first"), (*folder, "second")
+    volume.put(b"first", (*folder, "private"), first, step="probe.file")
+    volume.put(b"second", (*folder, "private"), first, step="probe.replace")
+    if volume.read(first, 16) != b"second":
+        raise _unsuitable("a rename that replaces an existing file")
+    links = Links.HARD if _has_hard_links(volume, first, second) else Links.SYMBOLIC
+    if not volume.symlink("first", (*folder, "link"), step="probe.symlink"):
+        raise _unsuitable("symbolic links")
+    if volume.link_text((*folder, "link")) != "first":
+        raise _unsuitable("symbolic links that keep their text")
+    volume.make_folder((*folder, "tree"), step="probe.folder")
+    volume.rename((*folder, "tree"), (*folder, "moved"), step="probe.move")
+    found = volume.facts(first)
+    return Capabilities(links, keeps_modes=found is not None and not found.is_writable)
+
+
+def _has_hard_links(volume: Volume, first: Steps, second: Steps) -> bool:
+    try:
+        volume.link(first, second, step="probe.link")
+    except Vanished:
+        raise
+    except FetchError as error:
+        if error.reason is not Reason.STORAGE_UNSUITABLE:
+            raise
+        return False
+    one, other = volume.facts(first), volume.facts(second)
+    # Some network file systems copy, or give each name its own inode number: such links prove nothing later.
+    return one is not None and other is not None and one.inode == other.inode
+
+
+def _unsuitable(what: str) -> FetchError:
+    return FetchError(Reason.STORAGE_UNSUITABLE, f"expected a volume with {what}, got one without")
+
+
+def _remove(volume: Volume, folder: Steps) -> None:
+    try:
+        volume.remove_tree(folder, step="probe.remove")
+    except FetchError:
+        return  # a later sweep removes it

@@ -1,0 +1,155 @@
+"""A store on a volume: opened, checked, and the door to everything below it.
+
+    with Store.open("/volume", Filesystem(), path="models") as store, store.ingest("attempt-1") as ingest:
+        blob = store.blobs.pin(ingest, sha256, size)             # here already?
+        if blob is None:
+            partial = ingest.create("0001")
+            partial.write_at(0, memoryview(data))
+            blob = store.blobs.commit(ingest, partial, sha256, size)
+        published = store.views.publish(ingest, owner, manifest)
+
+Correctness never depends on a lock: two programs that open an empty folder at once agree on one id, two that publish
+the same content end with one file.
+"""
+
+import json
+import secrets
+from contextlib import AbstractContextManager
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.store import ingest as ingests
+from modelfetch.store import layout
+from modelfetch.store.blobs import Blobs
+from modelfetch.store.fs import Filesystem, Volume
+from modelfetch.store.ingest import Ingest, Sweep
+from modelfetch.store.manifest import canonical
+from modelfetch.store.probe import Capabilities, Links, probe
+from modelfetch.store.views import Views
+
+_FILE_LIMIT = 64 * 1024
+
+
+class StoreFile(BaseModel):
+    """The content of store.json."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    layout_version: Literal[1] = 1
+
+
+class Store:
+    """An open store; close it, or use it as a context manager. May be shared by threads."""
+
+    def __init__(self, volume: Volume, store_id: str, capabilities: Capabilities) -> None:
+        self.volume = volume
+        self.id = store_id
+        self.capabilities = capabilities
+        self.blobs = Blobs(volume, capabilities)
+        self.views = Views(volume, capabilities, self.blobs)
+
+    @classmethod
+    def open(cls, root: str, fs: Filesystem, path: str = "") -> Self:
+        """Return the store in the folder `path` below `root`; an empty or missing folder becomes a store.
+
+        `root` is trusted and may be reached through links, `path` may not.
+        Raises FetchError: StorageUnsuitable for a folder with other content or a volume that lacks something,
+        VersionSkew for a store of a newer layout, StoreCorrupt for an unreadable store.json, and as the volume answers.
+        """
+        steps = layout.file_steps(path.strip("/")) if path.strip("/") else ()
+        volume = fs.open(root, steps)
+        try:
+            return cls(volume, _prepare(volume), probe(volume))
+        except BaseException:
+            volume.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the root's descriptor back."""
+        self.volume.close()
+
+    @property
+    def links(self) -> Links:
+        """What trees are made of: hard links to blobs, or relative symlinks where the volume has none."""
+        return self.capabilities.links
+
+    def free_bytes(self) -> int:
+        """Return the bytes that an ordinary user may still write."""
+        return self.volume.room().size_bytes
+
+    def free_inodes(self) -> int | None:
+        """Return how many files may still be made, None where the volume does not count."""
+        return self.volume.room().inodes
+
+    def ingest(self, attempt: str) -> AbstractContextManager[Ingest]:
+        """Hold a new private folder for an attempt; it and all that was not committed is removed at the end."""
+        return ingests.ingesting(self.volume, attempt, self.capabilities)
+
+    def plan_sweep(self, older_than_s: float, keep: frozenset[str] = frozenset()) -> Sweep:
+        """Return which folders of dead attempts may go: older than the longest attempt, and not in `keep`."""
+        return ingests.plan_sweep(self.volume, older_than_s, keep)
+
+    def sweep(self, plan: Sweep) -> None:
+        """Remove what the plan names."""
+        ingests.execute_sweep(self.volume, plan)
+
+
+def _read_id(volume: Volume) -> str | None:
+    data = volume.read(layout.STORE_FILE, _FILE_LIMIT)
+    if data is None:
+        return None
+    try:
+        content = json.loads(data)
+        version = content.get("layoutVersion") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > layout.LAYOUT_VERSION:
+            raise FetchError(
+                Reason.VERSION_SKEW, f"expected layout version {layout.LAYOUT_VERSION}, got {version} in 'store.json'"
+            )
+        return StoreFile.model_validate(content).id
+    except (ValueError, ValidationError):
+        raise FetchError(
+            Reason.STORE_CORRUPT, "expected a store's id and layout version, got something else in 'store.json'"
+        ) from None
+
+
+def _claim_id(volume: Volume) -> str:
+    """Turn an empty folder into a store in the making, and return its id: who comes first chooses it."""
+    if volume.link_text(layout.ID_CLAIM) is None:
+        foreign = set(volume.names(())) - layout.FOREIGN_BUT_FINE
+        # Looked at again: somebody else may have made a store of it since.
+        if foreign and volume.link_text(layout.ID_CLAIM) is None:
+            raise FetchError(
+                Reason.STORAGE_UNSUITABLE,
+                f"expected a store or an empty folder, got a folder with {len(foreign)} other names such as "
+                f"'{min(foreign)}'",
+            )
+        volume.symlink(secrets.token_hex(16), layout.ID_CLAIM, step="store.claim")
+    volume.sync_folder((), step="store.claim")
+    store_id = volume.link_text(layout.ID_CLAIM) or ""
+    if not layout.is_store_id(store_id):
+        raise FetchError(
+            Reason.STORE_CORRUPT, f"expected a link that says a store's id, got '{store_id}' at '{layout.ID_CLAIM[0]}'"
+        )
+    return store_id
+
+
+def _prepare(volume: Volume) -> str:
+    """Make what is missing of a store and return its id; everybody who comes at once writes the same document."""
+    known = _read_id(volume)
+    store_id = known or _claim_id(volume)
+    for folder in (layout.BLOBS, layout.MANIFESTS, layout.MODELS, layout.INGEST, layout.TRASH):
+        volume.make_folders(folder, step="store.folder")
+    if known is None:
+        data, private = canonical(StoreFile(id=store_id)), layout.ingest("store", secrets.token_hex(4))
+        volume.put(data, private, layout.STORE_FILE, step="store")
+    return store_id

@@ -1,0 +1,152 @@
+"""The trees that consumers mount: built in private, renamed into place whole, then `current` switched.
+
+Comes in: a manifest whose blobs this attempt has committed or pinned. Goes out: `Published`, when everything is
+durable. Publishing is a loop of steps that are each safe to repeat, ended by a look at the whole: a removal that runs
+at the same time may have taken manifest, blobs or tree away before it could see the rest. Both sides first write what
+the other one looks for and look afterwards, so at least one of them notices.
+
+All revisions of a model that still has its owner are kept: consumers may have mounted any of them.
+"""
+
+from dataclasses import dataclass
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.store import layout, records
+from modelfetch.store.blobs import Blobs
+from modelfetch.store.faults import Vanished
+from modelfetch.store.fs import Volume
+from modelfetch.store.ingest import Ingest
+from modelfetch.store.layout import Steps
+from modelfetch.store.manifest import Manifest, ManifestFile, Owner
+from modelfetch.store.probe import Capabilities, Links
+
+_ROUNDS = 8
+"""How often removals may come between; each must be a new one, so by gut this is never reached."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model revision on the volume; `path` is relative to the store's root, `digest` is the manifest's."""
+
+    path: str
+    digest: str
+
+
+class Views:
+    """The published trees of one store."""
+
+    def __init__(self, volume: Volume, capabilities: Capabilities, blobs: Blobs) -> None:
+        self._volume = volume
+        self._capabilities = capabilities
+        self._blobs = blobs
+
+    def publish(self, ingest: Ingest, owner: Owner, manifest: Manifest) -> Published:
+        """Publish `manifest` as the current revision of the model that `owner` names; durable when this returns.
+
+        Raises FetchError as the volume answers; consumers then see what they saw before, or the new revision whole.
+        """
+        digest, revision = manifest.digest, manifest.revision_name
+        tree = layout.revision(owner.namespace, owner.name, revision)
+        for _ in range(_ROUNDS):
+            try:
+                self._write(ingest, owner, manifest, tree)
+                self._switch(ingest, owner, revision)
+                if self._stands(owner, manifest, tree):
+                    return Published("/".join(tree), digest)
+            except Vanished:
+                continue  # a removal took the folder away under our hands
+        raise FetchError(
+            Reason.STORAGE_IO_ERROR, f"expected '{'/'.join(tree)}' to stay, other programs keep removing parts of it"
+        )
+
+    def is_published(self, owner: Owner, manifest: Manifest) -> bool:
+        """True if the model's `current` is this manifest, complete, and the record beside it is `owner`."""
+        revision = manifest.revision_name
+        tree = layout.revision(owner.namespace, owner.name, revision)
+        is_current = self._volume.link_text(layout.current(owner.namespace, owner.name)) == revision
+        return is_current and self._stands(owner, manifest, tree)
+
+    def _write(self, ingest: Ingest, owner: Owner, manifest: Manifest, tree: Steps) -> None:
+        records.write_manifest(ingest, manifest)
+        for file in manifest.files:
+            self._blobs.ensure(ingest, file)
+        self._blobs.sync(manifest.files)
+        self._volume.make_folders(tree[:-1], step="model.folder")
+        records.write_owner(ingest, owner)
+        if not self._is_complete(tree, manifest):
+            self._place(ingest, tree, self._build(ingest, manifest, tree))
+        self._volume.sync_folder(tree[:-1], step="tree")
+
+    def _stands(self, owner: Owner, manifest: Manifest, tree: Steps) -> bool:
+        return (
+            records.read_manifest(self._volume, manifest.digest) is not None
+            and self._is_complete(tree, manifest)
+            and records.read_owner(self._volume, owner.namespace, owner.name) == owner
+            and self._volume.link_text(layout.current(owner.namespace, owner.name)) is not None
+        )
+
+    def _build(self, ingest: Ingest, manifest: Manifest, tree: Steps) -> Steps:
+        """Return a private tree with every file of the manifest, all of its folders durable."""
+        root = ingest.staged("tree")
+        folders = {root}
+        self._volume.make_folder(root, step="tree.folder")
+        for file in manifest.files:
+            steps = layout.file_steps(file.path)
+            for depth in range(1, len(steps)):
+                if (folder := (*root, *steps[:depth])) not in folders:
+                    self._volume.make_folder(folder, step="tree.folder")
+                    folders.add(folder)
+            self._add(ingest, file, (*root, *steps), (*tree, *steps))
+        for folder in sorted(folders, key=len, reverse=True):
+            self._volume.sync_folder(folder, step="tree.folder")
+        return root
+
+    def _add(self, ingest: Ingest, file: ManifestFile, private: Steps, final: Steps) -> None:
+        if self._capabilities.links is Links.HARD:
+            is_new = self._volume.link(ingest.pin_path(file.sha256), private, step="tree.link")
+        else:
+            is_new = self._volume.symlink(layout.blob_link(final, file.sha256), private, step="tree.symlink")
+        if not is_new:
+            raise FetchError(Reason.PATH_REJECTED, f"expected each path once, got '{file.path}' again", file=file.path)
+
+    def _place(self, ingest: Ingest, tree: Steps, private: Steps) -> None:
+        """Rename a private tree to its final name; what stands there is broken or not this manifest's."""
+        if self._volume.facts(tree) is not None:
+            self._volume.rename(tree, ingest.staged("old"), step="tree.replace")
+        try:
+            self._volume.rename(private, tree, step="tree.rename")
+        except FetchError as error:
+            # Another publisher of the same revision was faster; the look at the whole decides whose is good.
+            if error.reason is not Reason.STORE_CORRUPT or self._volume.facts(tree) is None:
+                raise
+
+    def _switch(self, ingest: Ingest, owner: Owner, revision: str) -> None:
+        path = layout.current(owner.namespace, owner.name)
+        if self._volume.link_text(path) != revision:
+            private = ingest.staged("current")
+            self._volume.symlink(revision, private, step="current.symlink")
+            self._volume.rename(private, path, step="current.rename")
+        self._volume.sync_folder(path[:-1], step="current")
+
+    def _is_complete(self, tree: Steps, manifest: Manifest) -> bool:
+        """True if the tree holds exactly the manifest's files, each of them its blob."""
+        wanted = {(*tree, *layout.file_steps(file.path)): file for file in manifest.files}
+        folders = {path[:depth] for path in wanted for depth in range(len(tree), len(path))} | {tree}
+        for folder in folders:
+            facts = self._volume.facts(folder)
+            if facts is None or not facts.is_folder:
+                return False
+            if any(
+                (*folder, name) not in wanted and (*folder, name) not in folders for name in self._volume.names(folder)
+            ):
+                return False
+        return all(self._is_blob(path, file) for path, file in wanted.items())
+
+    def _is_blob(self, path: Steps, file: ManifestFile) -> bool:
+        blob, found = self._blobs.facts(file.sha256), self._volume.facts(path)
+        if blob is None or found is None or blob.size != file.size:
+            return False
+        if self._capabilities.links is Links.HARD:
+            return found.is_file and found.inode == blob.inode
+        return self._volume.link_text(path) == layout.blob_link(path, file.sha256)
