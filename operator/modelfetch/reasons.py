@@ -116,7 +116,9 @@ TABLE: dict[Reason, Row] = {
     Reason.CHECKSUM_MISMATCH: Row(
         _NO, 30, "Compare the expected digest with the publisher's; the source serves other bytes than it lists."
     ),
-    Reason.SIZE_MISMATCH: Row(_NO, 31, "Compare the expected size with the publisher's; the source contradicts itself."),
+    Reason.SIZE_MISMATCH: Row(
+        _NO, 31, "Compare the expected size with the publisher's; the source contradicts itself."
+    ),
     Reason.SIZE_LIMIT_EXCEEDED: Row(_NO, 32, "Raise the named limit in spec.limits, or exclude files."),
     Reason.TOO_MANY_FILES: Row(_NO, 33, "Raise spec.limits.maxFiles, or choose fewer files by include and exclude."),
     Reason.PATH_REJECTED: Row(_NO, 34, "Exclude the named file, or ask the publisher to rename it."),
@@ -129,7 +131,9 @@ TABLE: dict[Reason, Row] = {
     Reason.STORAGE_UNSUITABLE: Row(_NO, 44, "Use a volume that supports what the message names."),
     Reason.STORE_CORRUPT: Row(_NO, 45, "Restore or remove the named file of the store, then try again."),
     Reason.SECRET_NOT_FOUND: Row(_WAIT, 50, "Create the named Secret in the same namespace."),
-    Reason.SECRET_KEY_MISSING: Row(_WAIT, 51, "Add the named key to the Secret, or name another in spec.auth.secretRef.key."),
+    Reason.SECRET_KEY_MISSING: Row(
+        _WAIT, 51, "Add the named key to the Secret, or name another in spec.auth.secretRef.key."
+    ),
     Reason.POD_REJECTED: Row(_WAIT, 52, "Lift what the API server names: a quota, a policy or an admission rule."),
     Reason.UNSCHEDULABLE: Row(_WAIT, 53, "Make room on a node, or change the ModelStore's jobTemplate."),
     Reason.IMAGE_PULL_FAILED: Row(_WAIT, 54, "Check the operator's image setting and the imagePullSecrets."),
@@ -139,6 +143,8 @@ TABLE: dict[Reason, Row] = {
     Reason.DEADLINE_EXCEEDED: Row(_NO, 58, "Raise spec.transfer.deadline; verified files are kept."),
     Reason.CANCELLED: Row(_FREE, 59, "Nothing to do: the fetch was stopped and goes on in a new Pod."),
     Reason.SUSPENDED: Row(_WAIT, 60, "Set spec.suspend to false to go on."),
-    Reason.VERSION_SKEW: Row(_NO, 61, "Run operator and fetcher of the same version; the store was written by a newer one."),
+    Reason.VERSION_SKEW: Row(
+        _NO, 61, "Run operator and fetcher of the same version; the store was written by a newer one."
+    ),
     Reason.INTERNAL: Row(_YES, 70, "Report this with the Pod's log: it is a defect of modelfetch."),
 }
