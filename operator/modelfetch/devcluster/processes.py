@@ -1,0 +1,163 @@
+"""The processes of one cluster: started in groups of their own, written down, found again and ended, no others.
+
+Each process carries the cluster's id in its environment (MODELFETCH_CLUSTER), as do its children. So what belongs to
+the cluster can be told for certain, whoever started it and however that one ended. Records are for people and `status`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from modelfetch.devcluster.failure import ClusterFailure
+
+MARK = "MODELFETCH_CLUSTER"
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Program:
+    """A started process: `started`, in clock ticks since boot, tells it from a later one with that pid."""
+
+    name: str
+    pid: int
+    started: int
+
+
+class Processes:
+    """Starts, finds and ends what belongs to the cluster of id `cluster` in the state folder `folder`."""
+
+    def __init__(self, folder: Path, cluster: str) -> None:
+        self._folder, self._cluster = folder, cluster
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, argv: Sequence[str | Path], environ: Mapping[str, str]) -> Program:
+        """Return the started program; it runs in the state folder and writes to its log; raises ClusterFailure."""
+        log = self.log(name)
+        try:
+            with log.open("ab") as out:
+                process = subprocess.Popen(
+                    argv,
+                    cwd=self._folder,
+                    env={**environ, MARK: self._cluster},
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ClusterFailure(f"'{name}' cannot be started: {error}; see that '{argv[0]}' is a program") from error
+        self._children[process.pid] = process
+        program = Program(name, process.pid, _stat(process.pid).started)
+        record = self._folder / "processes" / f"{name}.json"
+        record.write_text(json.dumps(asdict(program)), encoding="utf-8")
+        return program
+
+    def recorded(self) -> list[Program]:
+        """Return every program that was started, in order of start; some may have ended."""
+        # By the records' times: a clock tick is 10 ms long, and two programs may start in one.
+        records = sorted((self._folder / "processes").glob("*.json"), key=lambda record: record.stat().st_mtime_ns)
+        return [Program(**json.loads(record.read_text(encoding="utf-8"))) for record in records]
+
+    def is_running(self, program: Program) -> bool:
+        """Tell whether the program runs; a process that ended and was not yet collected does not."""
+        self._collect()
+        return is_alive(program)
+
+    def log(self, name: str) -> Path:
+        """Return the path of a program's log."""
+        return self._folder / "logs" / f"{name}.log"
+
+    def last_words(self, name: str, lines: int = 8) -> str:
+        """Return the last lines of a program's log, for an error."""
+        text = self.log(name).read_text(encoding="utf-8", errors="replace")
+        return "\n".join(f"    {line[:300]}" for line in text.splitlines()[-lines:])
+
+    def end(self, program: Program, within_s: float) -> None:
+        """Afterwards the program has ended: asked with SIGTERM, killed with its group after `within_s` seconds."""
+        if self.is_running(program):
+            _signal(program.pid, signal.SIGTERM)
+            _until(lambda: not self.is_running(program), within_s)
+        if self.is_running(program):
+            _signal_group(program.pid, signal.SIGKILL)
+            _until(lambda: not self.is_running(program), within_s)
+
+    def end_all(self, within_s: float) -> None:
+        """Afterwards no process of the cluster is left; raises ClusterFailure for one that cannot be killed."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self.members():
+                _signal(pid, number)
+            _until(lambda: not self.members(), within_s)
+        if left := self.members():
+            raise ClusterFailure(f"processes {left} do not end: they may hang in a system call; look at them with ps")
+
+    def members(self) -> list[int]:
+        """Return the pids of all living processes that carry the cluster's mark."""
+        self._collect()
+        mark = f"{MARK}={self._cluster}".encode()
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if pid != os.getpid() and mark in _environ(pid) and _stat(pid).is_alive]
+
+    def _collect(self) -> None:
+        # Our own ended children stay as zombies until they are asked for.
+        for pid in [pid for pid, child in self._children.items() if child.poll() is not None]:
+            del self._children[pid]
+
+
+def current_program() -> Program:
+    """Return the process that asks."""
+    return Program("current", os.getpid(), _stat(os.getpid()).started)
+
+
+def is_alive(program: Program) -> bool:
+    """Tell whether this very process lives."""
+    stat = _stat(program.pid)
+    return stat.is_alive and stat.started == program.started
+
+
+@dataclass(frozen=True)
+class _Stat:
+    is_alive: bool
+    started: int
+
+
+def _stat(pid: int) -> _Stat:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return _Stat(is_alive=False, started=0)
+    # proc(5): the second field is the name in parentheses and may hold anything, also ")".
+    fields = text[text.rindex(")") + 2 :].split()
+    return _Stat(is_alive=fields[0] not in {"Z", "X"}, started=int(fields[19]))
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        # Ended meanwhile, or another user's, which we could not have started.
+        return []
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _until(holds: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
