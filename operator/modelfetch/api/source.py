@@ -117,7 +117,7 @@ _NO_DOT_STEPS = Rule(
     refused=("https://host.example/a/../b", "https://host.example/a/./b"),
 )
 _BRACKETS = Rule(
-    cel="!self.contains('[') || isIP(self.split('[')[1].split(']')[0])",
+    cel="!self.contains('[') || [self.split('[')[1].split(']')[0]].all(a, isIP(a) && ip(a).family() == 6)",
     message="expected an IPv6 address between the brackets",
     holds=_brackets_hold_an_address,
     accepted=("https://[2001:db8::1]:8443/a", "https://host.example/a"),
