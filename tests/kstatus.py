@@ -1,0 +1,68 @@
+"""The rules by which kstatus (so Helm, Flux and others) read a status, as a check over a recorded history.
+
+Ported from the six rules that kubernetes.md 1.2 names; `status_of` is what those tools conclude from one object.
+"""
+
+from typing import Any, Literal
+
+from modelfetch.core.conditions import PLAIN_REASONS
+from modelfetch.reasons import Reason
+
+Verdict = Literal["Current", "InProgress", "Failed"]
+_REASONS = {*Reason, *PLAIN_REASONS}
+
+
+def status_of(generation: int, status: dict[str, Any]) -> Verdict:
+    """Return what kstatus concludes for a custom resource."""
+    if status.get("observedGeneration", generation) != generation:
+        return "InProgress"
+    conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+    for type_ in (c["type"] for c in status.get("conditions") or ()):
+        if type_ == "Reconciling" and conditions[type_] == "True":
+            return "InProgress"
+        if type_ == "Stalled" and conditions[type_] == "True":
+            return "Failed"
+    return "Current" if conditions.get("Ready", "True") == "True" else "InProgress"
+
+
+def check_history(history: list[dict[str, Any]], generation: int | None = None) -> list[str]:
+    """Return what is wrong with the statuses that one object was given, in the order they were written."""
+    problems: list[str] = []
+    for n, status in enumerate(history):
+        if status.get("observedGeneration") == -1 and not status.get("conditions"):
+            continue  # what the CRD's default puts there before the first write
+        problems += [f"status {n}: {problem}" for problem in _check_one(status, generation)]
+    return problems
+
+
+def _check_one(status: dict[str, Any], generation: int | None) -> list[str]:
+    conditions = status.get("conditions") or []
+    by_type = {c["type"]: c for c in conditions}
+    found = []
+    if len(by_type) != len(conditions):
+        found.append("a condition type stands twice")
+    if "Ready" not in by_type:
+        found.append("Ready is absent")
+    for type_ in ("Reconciling", "Stalled"):
+        if type_ in by_type and by_type[type_]["status"] != "True":
+            found.append(f"{type_} is present without being true")
+    if {"Reconciling", "Stalled"} <= by_type.keys():
+        found.append("Reconciling and Stalled are both there")
+    if by_type.get("Ready", {}).get("status") == "True" and {"Reconciling", "Stalled"} & by_type.keys():
+        found.append("Ready is true beside Reconciling or Stalled")
+    for condition in conditions:
+        found += _check_condition(condition, status, generation)
+    return found
+
+
+def _check_condition(condition: dict[str, Any], status: dict[str, Any], generation: int | None) -> list[str]:
+    found = []
+    if condition["reason"] not in _REASONS:
+        found.append(f"reason {condition['reason']!r} is in no list")
+    if len(condition["message"]) > 1024:
+        found.append("a message is longer than 1024 characters")
+    if condition.get("observedGeneration") != status.get("observedGeneration"):
+        found.append("a condition speaks of another generation than the status")
+    if generation is not None and status.get("observedGeneration") != generation:
+        found.append("the status speaks of another generation than the resource has")
+    return found

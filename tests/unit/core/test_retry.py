@@ -1,0 +1,46 @@
+"""When the next attempt starts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelfetch.api.fetch import Retry
+from modelfetch.core.retry import counted, delay_s, is_exhausted
+from modelfetch.reasons import TABLE, Backoff, Reason
+
+RETRY = Retry(limit=5, initial_delay="5s", max_delay="5m")
+
+
+@pytest.mark.parametrize(("failures", "least"), [(1, 5), (2, 10), (3, 20), (4, 40), (7, 300), (50, 300), (10_000, 300)])
+def test_the_delay_doubles_up_to_the_largest(failures, least):
+    """5 s, 10 s, 20 s … up to 5 min, with at most a tenth on top."""
+    delay = delay_s(RETRY, Reason.SOURCE_UNAVAILABLE, failures, "seed")
+
+    assert least <= delay <= least * 1.1
+
+
+@given(st.text(), st.integers(1, 100))
+def test_the_same_attempt_has_the_same_delay(seed, failures):
+    """The delay is a function of uid and attempt: every look computes the same time."""
+    one, two = (delay_s(RETRY, Reason.RATE_LIMITED, failures, seed) for _ in range(2))
+
+    assert one == two
+
+
+def test_fetches_that_failed_together_do_not_come_back_together():
+    """A hundred uids get a hundred different delays."""
+    assert 100 == len({delay_s(RETRY, Reason.RATE_LIMITED, 1, str(n)) for n in range(100)})
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_only_the_sources_own_failures_are_counted(reason):
+    """Disruptions and waits spend no try; terminal reasons need no count."""
+    assert (TABLE[reason].backoff is Backoff.NORMAL) == counted(reason)
+
+
+@pytest.mark.parametrize(
+    ("limit", "failures", "exhausted"), [(0, 1, True), (5, 5, False), (5, 6, True), (100, 6, False)]
+)
+def test_the_limit_counts_attempts_after_the_first(limit, failures, exhausted):
+    """retry.limit further attempts follow the first failure, not one more."""
+    assert exhausted == is_exhausted(Retry(limit=limit), failures)

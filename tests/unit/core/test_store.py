@@ -1,0 +1,118 @@
+"""What is decided about a ModelStore, case by case."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from modelfetch.api.order import RemovalTarget
+from modelfetch.api.store import FetchCounts, ModelStoreStatus
+from modelfetch.core.actions import CreateJob, DeleteJob
+from modelfetch.core.store import StoreObserved, decide, inventory
+from modelfetch.report import Report
+from tests.unit.core import looks
+from tests.unit.core.looks import NOW, SETTINGS
+
+GONE = RemovalTarget(namespace="demo", name="minilm", owner="gone-uid")
+
+
+def _look(**changes):
+    seen = StoreObserved(
+        now=NOW, store=looks.store(), claim_phase="Bound", counts=FetchCounts(total=1), inventory=inventory(["a"])
+    )
+    return replace(seen, **changes)
+
+
+def _job(**changes):
+    return replace(looks.job(), **{"owner_uid": "store-uid", "task": "remove", **changes})
+
+
+def _report(ok: bool, *owners: RemovalTarget) -> Report:
+    return Report(event="result", at=NOW, step="Removing", ok=ok, owners=tuple(o.model_dump() for o in owners))
+
+
+def test_a_store_with_its_claim_is_ready():
+    """Ready=True says that the claim is there."""
+    (ready,) = decide(_look(), SETTINGS).status.conditions
+
+    assert ("Ready", "True") == (ready.type, ready.status)
+
+
+@pytest.mark.parametrize("phase", [None, "Lost"])
+def test_a_store_without_a_usable_claim_says_so(phase):
+    """The reason is StorageNotReady and the message names the claim."""
+    ready, reconciling = decide(_look(claim_phase=phase), SETTINGS).status.conditions
+
+    assert ("False", "StorageNotReady") == (ready.status, ready.reason)
+    assert ("Reconciling", True) == (reconciling.type, "'models'" in ready.message)
+
+
+def test_the_tree_of_a_deleted_fetch_is_removed_by_a_job():
+    """The operator makes a Job with the exact owner; it never touches the volume itself."""
+    (create,) = decide(_look(gone=(GONE,)), SETTINGS).actions
+
+    assert CreateJob is type(create)
+    assert "gone-uid" in create.manifest["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+
+
+def test_nothing_is_removed_while_the_deleted_fetchs_pod_may_write():
+    """A Pod on its way out could publish after the removal."""
+    assert () == decide(_look(gone=(GONE,), writing=frozenset({"gone-uid"})), SETTINGS).actions
+
+
+def test_only_one_job_works_on_a_store():
+    """While a removal runs no other is made."""
+    assert () == decide(_look(gone=(GONE,), jobs=(_job(),)), SETTINGS).actions
+
+
+def test_a_removal_that_ended_is_taken_note_of():
+    """The targets that the report names are done, and the Job goes."""
+    done = _job(result="Complete", finished_at=NOW)
+    decision = decide(_look(gone=(GONE,), jobs=(done,), reports={done.uid: _report(True, GONE)}), SETTINGS)
+
+    assert (GONE,) == decision.removed
+    assert (DeleteJob(done.name, done.uid),) == decision.actions
+
+
+def test_a_removal_that_failed_is_tried_again_later():
+    """The failed Job stays for its log, then it goes, so that the next can be made."""
+    failed = _job(result="Failed", finished_at=NOW)
+    seen = _look(gone=(GONE,), jobs=(failed,))
+
+    assert () == decide(seen, SETTINGS).actions
+    assert (DeleteJob(failed.name, failed.uid),) == decide(
+        replace(seen, now=NOW + timedelta(seconds=31)), SETTINGS
+    ).actions
+
+
+def test_a_foreign_job_is_left_alone():
+    """A Job with our labels and another owner neither blocks nor reports."""
+    foreign = _job(owner_uid="somebody", result="Complete", finished_at=NOW)
+
+    assert () == decide(_look(jobs=(foreign,), reports={foreign.uid: _report(True, GONE)}), SETTINGS).removed
+
+
+def test_a_missed_deletion_is_surveyed():
+    """Where the inventory says that somebody left unseen, a Job asks the volume who."""
+    (create,) = decide(_look(survey_wanted=True, living=("a", "b")), SETTINGS).actions
+
+    assert "survey" == create.manifest["metadata"]["labels"]["modelfetch.io/task"]
+
+
+def test_what_a_survey_found_is_handed_on():
+    """The owners found are removed next; the survey is over when it finds none."""
+    done = _job(task="survey", result="Complete", finished_at=NOW)
+    some = decide(_look(survey_wanted=True, jobs=(done,), reports={done.uid: _report(True, GONE)}), SETTINGS)
+    none = decide(_look(survey_wanted=True, jobs=(done,), reports={done.uid: _report(True)}), SETTINGS)
+
+    assert ((GONE,), False) == (some.found, some.surveyed)
+    assert ((), True) == (none.found, none.surveyed)
+
+
+@pytest.mark.parametrize("unsettled", [{"gone": (GONE,)}, {"survey_wanted": True}, {"jobs": (_job(),)}])
+def test_the_inventory_is_recorded_only_when_nothing_is_left_to_do(unsettled):
+    """An operator that dies now finds the difference at its next start."""
+    old = looks.store().model_copy(update={"status": ModelStoreStatus(inventory="old")})
+
+    assert "old" == decide(_look(store=old, **unsettled), SETTINGS).status.inventory
+    assert inventory(["a"]) == decide(_look(store=old), SETTINGS).status.inventory
