@@ -45,7 +45,7 @@ async def apply_all(kube: Kube, objects: Sequence[Object], within_s: float = 30.
         except KubeError as error:
             raise ClusterFailure(f"{item['kind']} '{metadata['name']}' is refused: {error}") from error
         if resource == CRDS:
-            await _established(kube, metadata["name"], within_s)
+            await _served(kube, item, within_s)
 
 
 class Kinds:
@@ -82,9 +82,21 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str, within_s: float
         await asyncio.sleep(_POLL_S)
 
 
-async def _established(kube: Kube, name: str, within_s: float) -> None:
-    async def is_established() -> bool:
-        conditions = (await kube.get(CRDS, None, name)).get("status", {}).get("conditions", [])
-        return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
+async def _served(kube: Kube, crd: Object, within_s: float) -> None:
+    # The condition Established comes a little before the first request is answered, so the answer is what counts.
+    group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
+    paths = [
+        f"/apis/{group}/{version['name']}/{plural}?limit=1" for version in crd["spec"]["versions"] if version["served"]
+    ]
 
-    await until(is_established, f"CRD '{name}' being served", within_s)
+    async def answers() -> bool:
+        try:
+            for path in paths:
+                await kube.raw(path)
+        except KubeError as error:
+            if not error.is_not_found:
+                raise
+            return False
+        return True
+
+    await until(answers, f"CRD '{crd['metadata']['name']}' being served", within_s)

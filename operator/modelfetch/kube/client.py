@@ -5,6 +5,7 @@ operator retries whole reconciles. Every call has a timeout well below the leade
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +20,7 @@ REQUEST_TIMEOUT_S = 30.0
 WATCH_LINE_LIMIT = 8 << 20
 """Bytes of one watch event; etcd stores at most 1.5 MiB, JSON escapes can multiply that."""
 _USER_AGENT = "modelfetch"
+_NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
 
 
@@ -225,7 +227,7 @@ class Kube:
         accept: str = "application/json",
     ) -> Object:
         headers = {"Accept": accept} | ({"Content-Type": content} if body is not None else {})
-        data = json.dumps(body).encode() if body is not None else None
+        data = _encode(body) if body is not None else None
         try:
             async with self._request(method, path, query=query, data=data, headers=headers) as response:
                 await _check(response)
@@ -256,6 +258,13 @@ class Kube:
             allow_redirects=False,
             timeout=timeout,
         )
+
+
+def _encode(body: Object) -> bytes:
+    # What is applied is read as YAML, which knows JSON's escapes except pairs of surrogates, and refuses some characters
+    # unless they are escaped.
+    text = json.dumps(body, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:
