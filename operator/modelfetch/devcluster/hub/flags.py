@@ -34,7 +34,7 @@ make it misbehave while it runs (GET /_fixture lists all doors):
   behave again:            curl -X DELETE http://127.0.0.1:PORT/_fixture/rules
   what was asked so far:   curl http://127.0.0.1:PORT/_fixture/requests
 actions: status delay close cut corrupt replace length content-range ignore-range etag headers gzip stall rate redirect
-paging listing; their fields are in modelfetch/devcluster/hub/rules.py. A wrong rule is refused with what is wrong in it."""
+paging listing; their fields are in modelfetch/devcluster/hub/rules.py. A wrong rule is refused and told why."""
 
 _PATH_FLAGS = {
     "--tls-cert": "PEM file of a certificate: serve both ports over TLS",
@@ -53,8 +53,8 @@ _SWITCHES = {
     "--xet": "send Xet headers, behind which nothing works: clients should do without",
     "--resolve-cache": "redirect small files on the same host, as the real hub does",
 }
-_TOKEN_HELP = """a token the hub knows, NAME is "reader" unless given; repeatable. Without any, "reader" (accepted by gated and
-private repositories) and "stranger" (valid, accepted nowhere) are made from the seed"""
+_TOKEN_HELP = """a token the hub knows, NAME is "reader" unless given; repeatable. Without any, "reader" (accepted by gated
+and private repositories) and "stranger" (valid, accepted nowhere) are made from the seed"""
 _FOLDER_HELP = "serve DIR/org/name/* as models too, and DIR/datasets/org/name/* as datasets; repeatable"
 
 

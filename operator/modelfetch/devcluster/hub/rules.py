@@ -14,9 +14,9 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 PortName = Literal["hub", "cdn"]
 
@@ -210,11 +210,14 @@ class Match(_Strict):
     skip: int = Field(default=0, ge=0)
     count: int | None = Field(default=None, ge=1)
 
-    @field_validator("path")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        re.compile(value)
-        return value
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        for pattern in filter(None, [self.path, *self.headers.values()]):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"'{pattern}' is no regexp: {error}") from error
+        return self
 
     def fits(self, method: str, target: str, port: str, headers: Mapping[str, str]) -> bool:
         """Return whether this request is one that counts; `headers` has lower-case names."""
