@@ -62,8 +62,8 @@ verify: crds docs ## Generate everything again and fail if the tree differs from
 crds: setup ## Generate crds/ from the resource types
 	@mkdir -p crds && $(PY) -m modelfetch.api.crds crds/
 
-docs: setup ## Generate docs/reference/ from the source
-	@$(PY) -m modelfetch.api.docs docs/reference/
+docs: setup ## Generate the tables of docs/spec/ from the resource types
+	@$(PY) -m modelfetch.api.docs docs/spec/
 
 binaries: setup ## Fetch or build the control plane's programs (cold: up to 15 minutes; then cached)
 	@$(PY) -m modelfetch.devcluster binaries

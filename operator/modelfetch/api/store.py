@@ -251,7 +251,7 @@ class ModelStoreStatus(StatusModel):
         max_length=96,
         description="Fingerprint of the ModelFetches with published files, by which a restarted operator sees that "
         "one was deleted meanwhile.",
-        examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        examples=["12:9f86d081884c7d659a2feaa0c55ad015"],
     )
 
 
