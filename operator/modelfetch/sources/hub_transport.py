@@ -1,0 +1,85 @@
+"""huggingface_hub's requests through our guarded session, and its pages within bounds.
+
+Comes in: requests that huggingface_hub makes with httpx2. Goes out: answers fetched by `Session.get`, so that address,
+redirects, size and retries follow our rules. Of a request only the address counts: headers, and with them any token
+that the library might find by itself, are left behind; the credential is ours and bound to its origin.
+"""
+
+import httpx2
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.transfer.answers import Response
+from modelfetch.transfer.curl import Session
+from modelfetch.transfer.guard import Credential, Url, join_url, parse_url
+
+ANSWER_LIMIT = 16 * 1024 * 1024
+"""Bytes of one API answer; the hub's pages of 1,000 entries take about 400 KiB."""
+
+PAGES_LIMIT = 1000
+"""Pages of one listing; the hub's default of 1,000 entries a page makes this a million files."""
+
+_PASSED_ON = frozenset({"content-type", "x-error-code", "x-error-message", "x-repo-commit"})
+
+
+class Pages:
+    """Follows the `next` links of one listing: to its own origin only, each cursor once, so many at most."""
+
+    def __init__(self, limit: int = PAGES_LIMIT) -> None:
+        self._limit = limit
+        self._seen: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """Pages that were linked to so far."""
+        return len(self._seen)
+
+    def follow(self, page: Url, link: str) -> Url:
+        """Return where the next page is; raises RedirectRejected, SourceUnavailable (a circle) or TooManyFiles."""
+        try:
+            target = join_url(page, link)
+        except FetchError as error:
+            raise FetchError(Reason.REDIRECT_REJECTED, f"next page of the listing refused: {error.message}") from None
+        if target.origin != page.origin:
+            raise FetchError(
+                Reason.REDIRECT_REJECTED,
+                f"expected the next page of the listing at '{page.where}', got a link to '{target.where}'",
+            )
+        if str(target) in self._seen:
+            raise FetchError(
+                Reason.SOURCE_UNAVAILABLE, f"expected a listing that ends, got a page twice from '{page.where}'"
+            )
+        self._seen.add(str(target))
+        if len(self._seen) >= self._limit:
+            raise FetchError(
+                Reason.TOO_MANY_FILES, f"expected a listing of at most {self._limit} pages from '{page.where}'"
+            )
+        return target
+
+
+class GuardedTransport(httpx2.BaseTransport):
+    """Performs each request with the session; errors are FetchErrors, which pass through httpx2 as they are."""
+
+    def __init__(self, session: Session, credential: Credential | None, pages: Pages) -> None:
+        self._session = session
+        self._credential = credential
+        self._pages = pages
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Return the final answer to a GET; raises FetchError after the last try, or when the guard refuses."""
+        if request.method != "GET":
+            raise FetchError(Reason.INTERNAL, f"expected only GET requests to a hub, got '{request.method}'")
+        url = parse_url(str(request.url))
+        answer = self._session.get(
+            url, headers={"Accept": "application/json"}, credential=self._credential, limit_bytes=ANSWER_LIMIT
+        )
+        return httpx2.Response(answer.status, headers=self._headers(url, answer), content=answer.body)
+
+    def _headers(self, url: Url, answer: Response) -> list[tuple[str, str]]:
+        headers = [(name, value) for name, value in answer.head.headers if name in _PASSED_ON]
+        link = answer.head.get("link")
+        # Read by the very parser that huggingface_hub will read it with, then written anew.
+        found = httpx2.Response(200, headers={"link": link}).links.get("next", {}).get("url") if link else None
+        if found is not None:
+            headers.append(("link", f'<{self._pages.follow(url, found)}>; rel="next"'))
+        return headers
