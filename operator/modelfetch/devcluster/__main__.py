@@ -54,7 +54,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_up(parser: argparse.ArgumentParser) -> None:
     _add_name(parser)
     parser.add_argument("--only-control-plane", action="store_true", help="no CRDs, hub, node and operator")
-    parser.add_argument("--without-operator", action="store_true", help="all but the operator, to run it by hand")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=["hub", "node", "operator"],
+        help="do not start this part, to run it by hand for instance; repeatable",
+    )
     parser.add_argument("--audit", action="store_true", help="write every request to logs/audit.jsonl")
     parser.add_argument("--huggingface-endpoint", metavar="URL", help="hub of hf:// sources (default: the fixture hub)")
     parser.set_defaults(run=_up)
@@ -77,8 +83,8 @@ def _up(options: argparse.Namespace) -> None:
 def _parts(options: argparse.Namespace) -> Parts:
     if options.only_control_plane:
         return replace(ONLY_CONTROL_PLANE, audit=options.audit)
-    endpoint = options.huggingface_endpoint
-    return Parts(operator=not options.without_operator, audit=options.audit, huggingface_endpoint=endpoint)
+    started = {part: part not in options.without for part in ("hub", "node", "operator")}
+    return Parts(**started, audit=options.audit, huggingface_endpoint=options.huggingface_endpoint)
 
 
 def _down(options: argparse.Namespace) -> None:

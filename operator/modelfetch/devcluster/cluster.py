@@ -58,6 +58,13 @@ def down(name: str, environ: Mapping[str, str], say: Say) -> bool:
     return True
 
 
+def find_summary(name: str, environ: Mapping[str, str]) -> Summary | None:
+    """Return the summary of a complete cluster, None where there is none; it may have broken since."""
+    state = find_state(name, environ)
+    ready = state.read_ready() if state else None
+    return Summary(**ready) if ready else None
+
+
 @contextmanager
 def cluster(name: str, parts: Parts, environ: Mapping[str, str], now: datetime, say: Say) -> Iterator[Summary]:
     """Yield the summary of a cluster that is there for the time of the block."""

@@ -228,6 +228,8 @@ def _controller_flags() -> list[str]:
         # No port: whether it works is seen by what it does.
         "--secure-port=0",
         "--leader-elect=false",
+        # By default a claim that is created together with its volume waits up to 15 s for the next round.
+        "--pvclaimbinder-sync-period=1s",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         "--profiling=false",

@@ -28,7 +28,9 @@ _ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 _TOKEN_LIFE_S = 365 * 24 * 3600
 _READY_WITHIN_S = 60.0
 # A process node reads what its Pods mount as a kubelet does, and stands in for the scheduler of a cluster of one node.
-_NODE_ROLES = ("system:node", "system:kube-scheduler")
+_NODE_ROLES = ("system:node", "system:kube-scheduler", "system:volume-scheduler")
+# The node asks whether the API server's client certificate may read logs, as a kubelet does.
+_LOG_READER, _LOG_READER_ROLE = "kube-apiserver-kubelet-client", "system:kubelet-api-admin"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ async def start_parts(plane: ControlPlane, parts: Parts, environ: Mapping[str, s
         starting = _Starting(kube, plane, environ)
         if parts.manifests:
             say("applying CRDs and RBAC")
-            await apply_all(kube, _manifests())
+            await apply_manifests(kube)
             await create_workspace(kube, Workspace(NAMESPACE, plane.state.volume))
         hub = await starting.hub(say) if parts.hub else None
         endpoint = parts.huggingface_endpoint or (hub["endpoint"] if hub else None)
@@ -93,7 +95,8 @@ class _Starting:
 
     async def node(self, say: Say) -> None:
         say("starting the process node")
-        await apply_all(self._kube, [_node_binding(role) for role in _NODE_ROLES])
+        bindings = [_binding(NODE, role) for role in _NODE_ROLES]
+        await apply_all(self._kube, [*bindings, _binding(_LOG_READER, _LOG_READER_ROLE)])
 
         async def is_ready() -> bool:
             node = await self._kube.find(_NODES, None, programs.NODE_NAME) or {}
@@ -136,18 +139,19 @@ async def write_account_kubeconfig(kube: Kube, plane: ControlPlane, path: Path, 
     return plane.write_kubeconfig(path, Identity(name, granted["status"]["token"], namespace))
 
 
-def _manifests() -> list[Object]:
-    # The operator runs as a process here, so its Deployment would be a second one.
+async def apply_manifests(kube: Kube) -> None:
+    """Afterwards the cluster has the CRDs and the rights of crds/ and deploy/; raises ClusterFailure."""
     objects = read_manifests([REPOSITORY / "crds", REPOSITORY / "deploy"])
-    return [item for item in objects if item["kind"] != "Deployment"]
+    # The operator runs as a process here, so its Deployment would be a second one.
+    await apply_all(kube, [item for item in objects if item["kind"] != "Deployment"])
 
 
-def _node_binding(role: str) -> Object:
+def _binding(user: str, role: str) -> Object:
     group = "rbac.authorization.k8s.io"
     return {
         "apiVersion": f"{group}/v1",
         "kind": "ClusterRoleBinding",
         "metadata": {"name": f"modelfetch:process-node:{role.removeprefix('system:')}"},
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": NODE}],
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
     }
