@@ -208,6 +208,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser()
     args = flags.parse_args(argv)
     logs.configure(sys.stderr, args.log_format)
+    # Kopf tells of every event that a handler has taken in; ours only enqueue, so that says nothing.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     try:
         settings, connection = settings_of(args), connect(args.kubeconfig)
     except (ValueError, ConnectionUnknown) as error:

@@ -1,0 +1,91 @@
+"""The mirror of what the API server has said."""
+
+from typing import Any
+
+from modelfetch.controller.mirror import Key, Mirror
+from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS
+
+
+def _object(name: str = "a", uid: str = "u1", version: int = 1, **more: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "demo", "uid": uid, "resourceVersion": str(version), **more.pop("meta", {})}
+    return {"metadata": meta, **more}
+
+
+KEY = Key("ModelFetch", "demo", "a")
+
+
+def test_an_older_version_does_not_replace_a_newer_one():
+    """A late watch event must not undo what the answer to our own write told."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(version=5, status="new"))
+
+    assert mirror.put(MODELFETCHES, _object(version=4, status="old")) is False
+    assert "new" == mirror.get(KEY)["status"]
+
+
+def test_versions_are_numbers_not_text():
+    """10 is newer than 9."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(version=9))
+
+    assert mirror.put(MODELFETCHES, _object(version=10)) is True
+
+
+def test_another_uid_is_another_object():
+    """Deleted and made again under the same name: the new one counts, whatever its version (F30)."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(version=9))
+
+    assert mirror.put(MODELFETCHES, _object(uid="u2", version=1)) is True
+    assert mirror.remove(MODELFETCHES, _object(uid="u1")) is None
+    assert "u2" == mirror.get(KEY)["metadata"]["uid"]
+
+
+def test_a_late_answer_does_not_bring_a_removed_object_back():
+    """The answer to our own write may arrive after the event that the object is gone."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object())
+    mirror.remove(MODELFETCHES, _object())
+
+    assert mirror.put(MODELFETCHES, _object(version=2)) is False
+    assert mirror.get(KEY) is None
+
+
+def test_fetches_are_found_by_their_store():
+    """A fetch without storeRef belongs to the store `default`; an edit moves it."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(spec={}))
+    assert 1 == len(mirror.fetches_of_store("demo", "default"))
+    mirror.put(MODELFETCHES, _object(version=2, spec={"storeRef": {"name": "other"}}))
+
+    assert (0, 1) == (len(mirror.fetches_of_store("demo", "default")), len(mirror.fetches_of_store("demo", "other")))
+
+
+def test_jobs_are_found_by_fetch_and_pods_by_controlling_job():
+    """A Pod that only claims to be a Job's, without being controlled by it, is not found."""
+    mirror = Mirror()
+    mirror.put(JOBS, _object("job", "j", meta={"labels": {"modelfetch.io/fetch": "u1"}}))
+    owner = {"uid": "j", "controller": True}
+    mirror.put(PODS, _object("mine", "p1", meta={"ownerReferences": [owner]}))
+    mirror.put(PODS, _object("foreign", "p2", meta={"ownerReferences": [{"uid": "j"}]}))
+
+    assert ["job"] == [job["metadata"]["name"] for job in mirror.jobs_of_fetch("u1")]
+    assert ["mine"] == [pod["metadata"]["name"] for pod in mirror.pods_of_job("j")]
+
+
+def test_a_full_list_tells_what_is_gone():
+    """What the watches missed is found by uid, so a new object of the same name does not hide it."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object("a", "u1"))
+    mirror.put(MODELFETCHES, _object("b", "u2"))
+    gone = mirror.missing_from(MODELFETCHES, [_object("a", "u3"), _object("b", "u2")])
+
+    assert ["u1"] == [body["metadata"]["uid"] for body in gone]
+
+
+def test_managed_fields_are_not_kept():
+    """They are half of an object's size and nobody reads them."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(meta={"managedFields": ["x"]}))
+
+    assert "managedFields" not in mirror.get(KEY)["metadata"]

@@ -1,0 +1,141 @@
+"""From the API's objects to narrow views."""
+
+from typing import Any
+
+import pytest
+
+from modelfetch.controller.observe import Budget, owners_with_files, read_fetch, read_job, read_pod, read_store
+
+
+def _fetch(**parts: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "a", "namespace": "demo", "uid": "u"},
+        "spec": {"source": {"uri": "hf://a/b"}},
+        **parts,
+    }
+
+
+def _pod(status: dict[str, Any], **meta: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "p", **meta}, "spec": {"nodeName": "n"}, "status": status}
+
+
+def _container(**state: Any) -> dict[str, Any]:
+    return {"phase": "Pending", "containerStatuses": [{"name": "fetcher", "state": state}]}
+
+
+@pytest.mark.parametrize(
+    "status", [{"phase": 3}, {"conditions": "x"}, {"attempt": {"number": "many"}}, {"phase": "Unheard"}]
+)
+def test_a_status_that_does_not_parse_counts_as_none(status):
+    """Whatever somebody wrote there, everything in it can be seen again (F104)."""
+    fetch, error = read_fetch(_fetch(status=status))
+
+    assert (-1, None) == (fetch.status.observed_generation, error)
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"source": {}}, {"source": {"uri": "ftp://x/y"}}, {"source": 3}])
+def test_a_spec_that_does_not_parse_is_named(spec):
+    """The message names the field; the rest of the object is still there to be reported on."""
+    fetch, error = read_fetch(_fetch(spec=spec))
+
+    assert "u" == fetch.metadata.uid
+    assert error.startswith("spec")
+
+
+def test_a_store_with_a_broken_status_is_read():
+    """Its spec counts."""
+    store = read_store({"metadata": {"name": "s"}, "spec": {"claimName": "c"}, "status": {"fetches": 7}})
+
+    assert "c" == store.spec.claim_name
+
+
+@pytest.mark.parametrize(
+    ("conditions", "result", "why"),
+    [
+        ([], "Running", ""),
+        ([{"type": "Failed", "status": "False"}], "Running", ""),
+        ([{"type": "SuccessCriteriaMet", "status": "True"}], "Running", ""),
+        ([{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}], "Complete", ""),
+        (
+            [
+                {
+                    "type": "Failed",
+                    "status": "True",
+                    "reason": "DeadlineExceeded",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                }
+            ],
+            "Failed",
+            "DeadlineExceeded",
+        ),
+    ],
+)
+def test_a_jobs_conditions_tell_how_it_ended(conditions, result, why):
+    """Only Complete and Failed end a Job; what announces them does not."""
+    seen = read_job(
+        {
+            "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {}},
+            "status": {"conditions": conditions},
+        }
+    )
+
+    assert (result, why) == (seen.result, seen.failure_reason)
+
+
+@pytest.mark.parametrize("label", ["", "x", "-1", "1e9", None])
+def test_a_forged_attempt_label_is_zero(label):
+    """Labels are text that anybody may have written."""
+    body = {
+        "metadata": {
+            "name": "j",
+            "uid": "u",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"modelfetch.io/attempt": label},
+        }
+    }
+
+    assert 0 == read_job(body).attempt
+
+
+def test_a_pod_that_finds_no_node_says_why():
+    """The scheduler's words, while it has found none."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+
+    assert "0/1 nodes" == read_pod(_pod({"phase": "Pending", "conditions": [condition]})).unschedulable
+
+
+def test_a_waiting_container_says_why():
+    """The kubelet's reason and message."""
+    pod = read_pod(_pod(_container(waiting={"reason": "ImagePullBackOff", "message": "m"})))
+
+    assert ("ImagePullBackOff", "m") == (pod.waiting_reason, pod.waiting_message)
+
+
+def test_an_ended_container_gives_its_code():
+    """Exit code and reason of our container only; a sidecar's does not count."""
+    status = {
+        "phase": "Failed",
+        "containerStatuses": [
+            {"name": "sidecar", "state": {"terminated": {"exitCode": 1}}},
+            {"name": "fetcher", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}},
+        ],
+    }
+
+    assert (137, "OOMKilled") == (read_pod(_pod(status)).exit_code, read_pod(_pod(status)).exit_reason)
+
+
+def test_only_fetches_with_an_attempt_may_have_files():
+    """A fetch that never started needs no removal."""
+    bodies = [_fetch(), _fetch(status={"attempt": {"number": 1}}), _fetch(status={"artifact": {"digest": "x"}})]
+
+    assert 2 == len(owners_with_files(bodies))
+
+
+def test_the_budget_is_over_all_and_comes_back_with_time():
+    """At most `rate` at once, then `rate` a second."""
+    now = [0.0]
+    budget = Budget(2, lambda: now[0])
+    first = [budget.take() for _ in range(3)]
+    now[0] += 0.5
+
+    assert [True, True, False, True, False] == [*first, budget.take(), budget.take()]

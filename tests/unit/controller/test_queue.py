@@ -1,0 +1,128 @@
+"""The keyed queue, on the event loop's own clock set forward by hand."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from modelfetch.controller.queue import BACKOFF_LARGEST_S, KeyedQueue
+
+
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock moves only when nothing is left to do before the next timer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed = 0.0
+
+    def time(self) -> float:
+        """Return simulated seconds."""
+        return self.elapsed
+
+    def _run_once(self) -> None:
+        scheduled, ready = self._scheduled, self._ready  # type: ignore[attr-defined]
+        if scheduled and not ready:
+            self.elapsed = max(self.elapsed, scheduled[0].when())
+        super()._run_once()  # type: ignore[misc]
+
+
+def run(case: Callable[[KeyedQueue[str]], Awaitable[None]]) -> float:
+    """Run one case; return how many simulated seconds it took."""
+    loop = SteppedLoop()
+
+    async def main() -> None:
+        queue: KeyedQueue[str] = KeyedQueue()
+        await case(queue)
+        queue.close()
+
+    try:
+        loop.run_until_complete(main())
+        return loop.elapsed
+    finally:
+        loop.close()
+
+
+def test_a_key_waits_once_however_often_it_is_added():
+    """Ten events about one object are one look."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        for _ in range(10):
+            queue.add("a")
+
+        assert 1 == len(queue)
+
+    run(case)
+
+
+def test_a_key_is_in_work_once_and_comes_again():
+    """What happens during the work is looked at after it, never beside it."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.add("a")
+        key = await queue.get()
+        queue.add("a")
+
+        assert 0 == len(queue)
+        queue.done(key)
+        assert "a" == await queue.get()
+
+    run(case)
+
+
+def test_keys_come_in_the_order_they_were_added():
+    """First come, first served."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        for key in "abc":
+            queue.add(key)
+
+        assert ["a", "b", "c"] == [await queue.get() for _ in range(3)]
+
+    run(case)
+
+
+def test_a_scheduled_key_comes_when_it_is_due():
+    """Waiting for it takes the time it was scheduled for."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.schedule("a", 30)
+        await queue.get()
+
+    assert 30 == run(case)
+
+
+@pytest.mark.parametrize(("second", "expected"), [(5, 5), (90, 30)])
+def test_sooner_wins(second, expected):
+    """`schedule_sooner` moves a key forward, never back."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.schedule("a", 30)
+        queue.schedule_sooner("a", second)
+        await queue.get()
+
+    assert expected == run(case)
+
+
+def test_the_last_schedule_counts():
+    """`schedule` replaces: a decision's `again_at` stands for all that was decided before."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.schedule("a", 5)
+        queue.schedule("a", 60)
+        await queue.get()
+
+    assert 60 == run(case)
+
+
+def test_failures_back_off_and_success_forgets():
+    """1, 2, 4 … seconds up to a minute; a success starts anew."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        delays = [queue.failed("a") for _ in range(9)]
+
+        assert [1, 2, 4, 8, 16, 32, 60, 60, BACKOFF_LARGEST_S] == delays
+        queue.succeeded("a")
+        assert 1 == queue.failed("a")
+        assert 7 == queue.failed("b", at_least_s=7)
+
+    run(case)
