@@ -20,7 +20,7 @@ _KEPT = {
     "x-kubernetes-list-map-keys",
 }  # fmt: skip
 _INT_OR_STRING = "x-kubernetes-int-or-string"
-_PLAIN = re.compile(r"[A-Za-z][^\"'#,{}\[\]]*[^\"'#,{}\[\] :]|[A-Za-z]|[0-9]+([KMGT]i|[kMGTmsh])")
+_PLAIN = re.compile(r"[A-Za-z]|[A-Za-z]([A-Za-z0-9 ._/@+-]|://)*[A-Za-z0-9._/@+-]|[0-9]+([KMGT]i|[kMGTmsh])")
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
@@ -36,7 +36,7 @@ def flow(value: Any) -> str:
         return "{" + ", ".join(f"{flow(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(flow(item) for item in value) + "]"
-    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and ": " not in value
+    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value)
     return value if is_plain and value.lower() not in _NOT_TEXT else json.dumps(value, ensure_ascii=False)
 
 

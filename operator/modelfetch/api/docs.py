@@ -1,0 +1,107 @@
+"""The tables of docs/spec, made from the CRDs: `python -m modelfetch.api.docs docs/spec/`.
+
+A page holds its own words and, between `<!-- generated: NAME -->` and `<!-- end -->`, what this writes: the tables
+`spec` and `status` (every field), `rules` (what goes beyond a field's type) and `columns` (of `kubectl get`).
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelfetch.api.crds import KINDS, Kind, schema_of
+from modelfetch.api.rules import CEL_KEY
+from modelfetch.api.schema import Schema, flow
+
+_MARKED = re.compile(r"(<!-- generated: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SIMPLE = ("string", "integer", "boolean")
+
+
+def page(kind: Kind, text: str) -> str:
+    """Return the page with its tables written anew; raises KeyError on a name that is no table."""
+    tables = {"spec": _fields(kind, "spec"), "status": _fields(kind, "status"), "rules": _rules(kind)}
+    tables["columns"] = _columns(kind)
+    return _MARKED.sub(lambda marked: f"{marked[1]}{tables[marked[2]]}{marked[3]}", text)
+
+
+def _fields(kind: Kind, part: str) -> str:
+    head = ["Field", "Type", "Default", "Meaning"]
+    rows = [
+        [f"`{path}`", _type(node), _default(node), f"{node['description']}{_bounds(node)}"]
+        for path, node in _walk(part, schema_of(kind)["properties"][part])
+        if path != part and "description" in node
+    ]
+    return _table([head, *rows])
+
+
+def _rules(kind: Kind) -> str:
+    fields: dict[str, list[str]] = {}
+    for path, node in _walk("spec", schema_of(kind)["properties"]["spec"]):
+        for rule in node.get(CEL_KEY, ()):
+            fields.setdefault(rule["message"], []).append(f"`{path}`")
+    return _table([["Rule", "Fields"], *([message, ", ".join(paths)] for message, paths in fields.items())])
+
+
+def _columns(kind: Kind) -> str:
+    rows = [
+        [c.name.upper(), "`-o wide`" if c.is_wide else "always", f"`{c.path}`", c.description] for c in kind.columns
+    ]
+    return _table([["Column", "Shown", "From", "Meaning"], *rows])
+
+
+def _walk(path: str, node: Schema) -> Iterator[tuple[str, Schema]]:
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from _walk(f"{path}.{name}", child)
+    if "items" in node:
+        yield from _walk(f"{path}[]", node["items"])
+    if "additionalProperties" in node:
+        yield from _walk(f"{path}.<key>", node["additionalProperties"])
+
+
+def _type(node: Schema) -> str:
+    if "anyOf" in node:
+        return "integer or string"
+    if node.get("format") == "date-time":
+        return "time"
+    if node["type"] == "array":
+        return "list" if node["items"]["type"] == "object" else f"list of {node['items']['type']}"
+    if "additionalProperties" in node:
+        return "map"
+    return str(node["type"])
+
+
+def _default(node: Schema) -> str:
+    return f"`{flow(node['default'])}`" if "default" in node and node.get("type") in _SIMPLE else ""
+
+
+def _bounds(node: Schema) -> str:
+    """Return the bounds as sentences."""
+    words = []
+    if "enum" in node:
+        words.append("One of " + ", ".join(f"`{value}`" for value in node["enum"]) + ".")
+    if "maximum" in node:
+        words.append(f"From {node['minimum']} to {node['maximum']}.")
+    if "maxLength" in node and "anyOf" not in node:
+        words.append(f"At most {node['maxLength']} characters.")
+    for most in ("maxItems", "maxProperties"):
+        if most in node:
+            words.append(f"At most {node[most]} entries.")
+    return "".join(f" {sentence}" for sentence in words)
+
+
+def _table(rows: list[list[str]]) -> str:
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
+def main(arguments: list[str]) -> None:
+    """Write the tables of every kind's page in the folder that is named."""
+    (folder,) = arguments
+    for kind in KINDS:
+        path = Path(folder) / f"{kind.name.lower()}.md"
+        path.write_text(page(kind, path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
