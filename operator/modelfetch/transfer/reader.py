@@ -18,12 +18,22 @@ class Identity:
     """Which version of a remote file was served.
 
     Two answers with different identities must never be stitched together. `etag` is a strong validator or None.
-    `size` is the whole file's size in bytes, None when the server did not say.
+    `last_modified` is a date old enough to tell versions apart, or None. `size` is the whole file's size in bytes,
+    None when the server did not say.
     """
 
     etag: str | None = None
     last_modified: str | None = None
     size: int | None = None
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether a later range can be asked for on the condition that this is still the version."""
+        return self.etag is not None or self.last_modified is not None
+
+
+Opened = Callable[[Identity], None]
+"""Told once what is being served, before any byte. May raise to refuse it."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +47,18 @@ class Span:
 class Reader(Protocol):
     """Bytes of one remote file, by range; safe to use from several threads."""
 
-    def read(self, span: Span, sink: Sink, expected: Identity | None) -> Identity:
-        """Hand the bytes of `span` to `sink` in order and return what was served.
+    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened) -> None:
+        """Tell `opened` what is served, then hand the bytes of `span` to `sink` in order.
 
         With `expected`, the request carries If-Range and the answer must be of that identity, else SourceChanged is
-        raised before any byte reaches the sink. When the server ignores the range of a `span` that starts after 0 or
-        ends before the file does, raises RangeIgnored before any byte. Returns normally only when the span came whole:
-        a short or long body is SizeMismatch or SourceUnavailable, a span below the minimum rate is SourceStalled.
-        Raises FetchError with `retry_after_s` where the server asked for a delay.
+        raised before any byte. Without it the file starts over: nothing learnt by earlier reads (an address after
+        redirects, an open connection) is used. When the server ignores the range of a `span` that starts after 0 or
+        ends before the file does, or answers with another one, raises RangeIgnored before any byte.
+        Returns normally only when the span came whole: a short body is SourceUnavailable, a long one SizeMismatch, a
+        span below the minimum rate SourceStalled. Raises FetchError with `retry_after_s` where the server asked for a
+        delay. Whatever `opened` and `sink` raise is raised.
         """
 
 
 class RangeIgnored(Exception):
-    """The server answered a request for a part with the whole file: no error, the engine takes one stream from 0."""
+    """The server cannot be relied on for parts of this file: no error, the engine takes one stream from 0."""

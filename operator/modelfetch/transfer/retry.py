@@ -16,6 +16,9 @@ T = TypeVar("T")
 INITIAL_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
 
+LOOK_S = 0.5
+"""Longer waits are cut into pieces of this, to notice that others have given up."""
+
 TRANSIENT = frozenset({Reason.RATE_LIMITED, Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_STALLED})
 """What may be different a moment later; all else ends the request."""
 
@@ -47,17 +50,19 @@ class Retry:
                 self.pause(tried, error)
             tried += 1
 
-    def pause(self, failures: int, error: FetchError) -> None:
-        """Wait before the try after `failures` (from 0) earlier ones.
+    def pause(self, failures: int, error: FetchError, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Wait before the try after `failures` (from 0) earlier ones; at once when `is_over` says nobody wants it.
 
         Raises `error` itself where the wait would pass the deadline: it says more than the deadline does.
         Raises FetchError(Cancelled) when the fetch is stopped while waiting.
         """
-        delay = delay_s(failures, error.retry_after_s, self.chance())
-        if self.deadline is not None and self.monotonic() + delay >= self.deadline:
+        left = delay_s(failures, error.retry_after_s, self.chance())
+        if self.deadline is not None and self.monotonic() + left >= self.deadline:
             raise error
-        if self.wait(delay):
-            raise FetchError(Reason.CANCELLED, "the fetch was stopped")
+        while left > 0 and not is_over():
+            if self.wait(min(left, LOOK_S)):
+                raise FetchError(Reason.CANCELLED, "the fetch was stopped")
+            left -= LOOK_S
 
 
 def delay_s(failures: int, retry_after_s: float | None, chance: float) -> float:
