@@ -33,15 +33,16 @@ class FixtureHub:
     """A hub on loopback; `with FixtureHub([...]) as hub:` serves until the block ends and leaves nothing behind.
 
     The ports are bound at once, so `endpoint` (API and `resolve`) and `cdn` (bytes of LFS files) are known before
-    `start`. `rules` is the rule book, `tokens` maps the names of tokens to their secrets, `rate` may be changed at any
+    `start`. `scratch` is the folder of large generated files, `rules` is the rule book, `tokens` maps the names of tokens to their secrets, `rate` may be changed at any
     time.
     """
 
     def __init__(self, repositories: Iterable[RepoSpec] = (), settings: HubSettings | None = None) -> None:
         settings = settings or HubSettings()
-        self._scratch = tempfile.TemporaryDirectory(prefix="fixture-hub-")
         self._hub = Listener(settings.host, settings.port, self._server_of("hub"), settings.tls)
         self._cdn = Listener(settings.host, settings.cdn_port, self._server_of("cdn"), settings.tls)
+        self._scratch = tempfile.TemporaryDirectory(prefix="fixture-hub-")
+        self.scratch = Path(self._scratch.name)
         scheme = "http" if settings.tls is None else "https"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.endpoint = f"{scheme}://{host}:{self._hub.port}"
@@ -50,7 +51,7 @@ class FixtureHub:
         self.rate = settings.rate
         self.rules = RuleBook()
         self.journal = Journal()
-        self.shelf = Shelf(Path(self._scratch.name))
+        self.shelf = Shelf(self.scratch)
         self._places = {"hub": self.endpoint, "cdn": self.cdn}
         self._signer = Signer(f"signer {settings.seed}".encode(), time.time, settings.url_ttl_s)
         self._listings = Listings(self.shelf, self._places, settings.page_size, settings.xet)

@@ -21,7 +21,8 @@ from modelfetch.devcluster.hub.rules import Listing, Paging
 from modelfetch.devcluster.hub.shelf import Shelf
 
 _VERBS = "revision|tree|refs|paths-info|commits|xet-read-token"
-_API = re.compile(rf"/api/(?P<kind>model|dataset)s/(?P<id>[^/]+/[^/]+?|[^/]+?)(?P<rest>/(?:{_VERBS})(?:/.*)?)?")
+_ID = rf"[^/]+(?:/(?!(?:{_VERBS})(?:/|$))[^/]+)?"
+_API = re.compile(rf"/api/(?P<kind>model|dataset)s/(?P<id>{_ID})(?P<rest>/(?:{_VERBS})(?:/.*)?)?")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
@@ -49,7 +50,10 @@ class Listings:
         repository = self.shelf.find(kind, repo_id)
         if (refused := denied(repository, request)) is not None or repository is None:
             return refused or missing_repository(request)
-        return self._of(repository, rest, request)
+        try:
+            return self._of(repository, rest, request)
+        except ValueError as error:
+            return refusal(400, None, f"a limit, cursor or body that cannot be read: {error}")
 
     def _of(self, repository: Repository, rest: str, request: Request) -> Answer:
         verb, _, tail = rest.strip("/").partition("/")
@@ -286,7 +290,10 @@ def _cursor(last: str) -> str:
 
 
 def _cursor_name(cursor: str) -> str:
-    return str(json.loads(base64.b64decode(cursor))["file_name"])
+    value = json.loads(base64.b64decode(cursor, validate=True))
+    if not isinstance(value, dict) or not isinstance(value.get("file_name"), str):
+        raise ValueError("the cursor is not one of ours")
+    return str(value["file_name"])
 
 
 def _cursor_depth(request: Request) -> int:
