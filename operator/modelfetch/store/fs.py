@@ -109,8 +109,10 @@ class Volume:
         self.close()
 
     def close(self) -> None:
-        """Give the root's descriptor back."""
-        os.close(self._fd)
+        """Give the root's descriptor back. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     @contextmanager
     def folder(self, path: Steps) -> Iterator[int]:
@@ -223,9 +225,16 @@ class Volume:
 
     def create(self, path: Steps, *, step: str) -> "PrivateFile":
         """Make a new file that nobody else has open."""
-        with self._step(step, path) as parent:
-            fd = os.open(path[-1], _CREATE_FLAGS, _PRIVATE_FILE, dir_fd=parent)
-        return PrivateFile(fd, path, self._crash, self.room)
+        file: PrivateFile | None = None
+        try:
+            with self._step(step, path) as parent:
+                fd = os.open(path[-1], _CREATE_FLAGS, _PRIVATE_FILE, dir_fd=parent)
+                file = PrivateFile(fd, path, self._crash, self.room)
+        except BaseException:
+            if file is not None:
+                file.close_after_failure()
+            raise
+        return file
 
     def link(self, source: Steps, target: Steps, *, step: str) -> bool:
         """Give the file at `source` a second name; False if `target` exists."""

@@ -30,6 +30,11 @@ class Partial:
         self._volume = volume
 
     @property
+    def is_open(self) -> bool:
+        """True until the file was committed, closed or discarded."""
+        return self._file.is_open
+
+    @property
     def path(self) -> Steps:
         """Where the file is, for messages and for the commit."""
         return self._file.path
@@ -64,6 +69,10 @@ class Partial:
         self._file.close_after_failure()
         self._volume.remove(self.path, step="file.discard")
 
+    def close_after_failure(self) -> None:
+        """Stop writing while another error is on its way."""
+        self._file.close_after_failure()
+
     def discard_after_failure(self) -> None:
         """Discard the file while another error is on its way."""
         try:
@@ -79,11 +88,19 @@ class Ingest:
         self.volume = volume
         self.folder = folder
         self.capabilities = capabilities
+        self._open: list[Partial] = []
 
     def create(self, name: str) -> Partial:
         """Return a new private file; `name` is one step, unique in this ingest (such as the file's number)."""
-        path = layout.partial(self.folder, name)
-        return Partial(self.volume.create(path, step="file.create"), self.volume)
+        file = self.volume.create(layout.partial(self.folder, name), step="file.create")
+        partial = Partial(file, self.volume)
+        self._open = [*(other for other in self._open if other.is_open), partial]
+        return partial
+
+    def close(self) -> None:
+        """Close what is still being written; it is lost with the folder."""
+        for partial in self._open:
+            partial.close_after_failure()
 
     def staged(self, name: str) -> Steps:
         """Return a private name that is free, for something that is renamed into its place."""
@@ -152,9 +169,11 @@ def ingesting(volume: Volume, attempt: str, capabilities: Capabilities) -> Itera
     """Hold a new private folder; it is removed at the end, whatever happened."""
     folder = layout.ingest(attempt, secrets.token_hex(4))
     volume.make_folder(folder, PRIVATE_FOLDER, step="ingest.create")
+    ingest = Ingest(volume, folder, capabilities)
     try:
-        yield Ingest(volume, folder, capabilities)
+        yield ingest
     finally:
+        ingest.close()
         _remove_leftover(volume, folder)
 
 

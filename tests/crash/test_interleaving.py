@@ -1,0 +1,172 @@
+"""Publishers and removals that run at the same time, in every order that two of them can have at each step."""
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelfetch.errors import FetchError
+from tests.crash.forker import OPENING
+from tests.crash.scenarios import SCENARIOS, Act
+from tests.unit.store import samples
+
+REMOVE = SCENARIOS["removal"].run
+# What runs beside the removal of llama's first owner, and what must hold whichever of the two is first.
+BESIDE = ("neighbour", "takeover")
+SCHEDULES = 150
+"""Random orders for each pair; with 60 to 250 steps a pair, found by planting the bugs of the removal's docstring."""
+
+
+def finished(root: Path, links: str) -> list[str]:
+    """Return what is wrong once everything has ended and a last removal has tidied up."""
+    found = samples.violations(root)
+    REMOVE(str(root), samples.filesystem(links))
+    return found + samples.violations(root) + samples.leftovers(root)
+
+
+def at_every_step(outer: Act, inner: Act, name: str, links: str, folder: Path) -> list[object]:
+    """Run `inner` as a whole at every step of `outer`; return the steps at which something was wrong."""
+    scenario, clean = SCENARIOS[name], samples.filesystem(links)
+    steps: list[str] = []
+    scenario.before(str(folder / "reference"), clean)
+    outer(str(folder / "reference"), samples.filesystem(links, steps.append))
+    wrong: list[object] = []
+    for number, step in enumerate(steps):
+        if step.split(" ")[1].startswith(OPENING):
+            continue
+        root = folder / str(number)
+        scenario.before(str(root), clean)
+        outer(str(root), samples.filesystem(links, samples.nth(number, lambda: inner(str(root), clean))))
+        found = finished(root, links)
+        if found or not scenario.is_done(root):
+            wrong.append((step, found, scenario.is_done(root)))
+    return wrong
+
+
+@pytest.mark.parametrize("links", ["hard", "symbolic"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_removal_at_every_step_of_a_publish(name: str, links: str, quick_folder: Path) -> None:
+    """A publish that has returned stands, with manifest, blobs and tree, whenever a removal came between."""
+
+    assert [] == at_every_step(SCENARIOS[name].run, REMOVE, name, links, quick_folder)
+
+
+@pytest.mark.parametrize("links", ["hard", "symbolic"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_publish_at_every_step_of_a_removal(name: str, links: str, quick_folder: Path) -> None:
+    """A model that is published in the middle of a removal stays, and so does all that it shares."""
+
+    assert [] == at_every_step(REMOVE, SCENARIOS[name].run, name, links, quick_folder)
+
+
+class Turns:
+    """Lets one of several threads go on at a time, from step to step, in an order that a seed chooses."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._condition = threading.Condition()
+        self._waiting: set[str] = set()
+        self._running: set[str] = set()
+        self._next: str | None = None
+
+    def run(self, acts: dict[str, Callable[[Callable[[str], None]], None]]) -> dict[str, FetchError]:
+        """Run all acts to their ends and return which of them failed."""
+        errors: dict[str, FetchError] = {}
+        self._running = set(acts)
+
+        def play(name: str) -> None:
+            try:
+                acts[name](lambda _step: self._wait(name))
+            except FetchError as error:
+                errors[name] = error
+            finally:
+                with self._condition:
+                    self._running.discard(name)
+                    self._choose()
+
+        threads = [threading.Thread(target=play, args=(name,)) for name in sorted(acts)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return errors
+
+    def _wait(self, name: str) -> None:
+        with self._condition:
+            self._waiting.add(name)
+            self._choose()
+            self._condition.wait_for(lambda: self._next == name)
+            self._next = None
+            self._waiting.discard(name)
+
+    def _choose(self) -> None:
+        if self._next is None and self._running and self._waiting == self._running:
+            self._next = self._random.choice(sorted(self._waiting))
+            self._condition.notify_all()
+
+
+def act(scenario: str, root: Path, links: str) -> Callable[[Callable[[str], None]], None]:
+    return lambda hook: SCENARIOS[scenario].run(str(root), samples.filesystem(links, hook))
+
+
+@pytest.mark.parametrize("links", ["hard", "symbolic"])
+@pytest.mark.parametrize("name", BESIDE)
+def test_random_orders_of_a_publish_and_a_removal(name: str, links: str, quick_folder: Path) -> None:
+    """Step by step in any order: the publish ends well, and what it published stands."""
+    wrong = []
+    for seed in range(SCHEDULES):
+        root = quick_folder / str(seed)
+        SCENARIOS[name].before(str(root), samples.filesystem(links))
+        errors = Turns(seed).run({"publish": act(name, root, links), "removal": act("removal", root, links)})
+        found = finished(root, links)
+        if errors or found or not SCENARIOS[name].is_done(root):
+            wrong.append((seed, errors, found))
+
+    assert [] == wrong
+
+
+@pytest.mark.parametrize("links", ["hard", "symbolic"])
+def test_random_orders_of_two_publishers_and_a_removal(links: str, quick_folder: Path) -> None:
+    """Two attempts that publish the same model while another one goes away end with one tree and one file a digest."""
+    wrong = []
+    for seed in range(SCHEDULES // 3):
+        root = quick_folder / str(seed)
+        SCENARIOS["neighbour"].before(str(root), samples.filesystem(links))
+        acts = {"one": act("neighbour", root, links), "other": act("neighbour", root, links)}
+        errors = Turns(seed).run({**acts, "removal": act("removal", root, links)})
+        found = finished(root, links)
+        if errors or found or not SCENARIOS["neighbour"].is_done(root):
+            wrong.append((seed, errors, found))
+
+    assert [] == wrong
+
+
+def test_two_removals_at_once(quick_folder: Path) -> None:
+    """Two removals of the same model, step by step in any order, both end well and leave the other model whole."""
+    wrong = []
+    for seed in range(SCHEDULES // 3):
+        root = quick_folder / str(seed)
+        SCENARIOS["removal"].before(str(root), samples.filesystem("hard"))
+        errors = Turns(seed).run({name: act("removal", root, "hard") for name in ("one", "other")})
+        found = finished(root, "hard")
+        if errors or found or not SCENARIOS["removal"].is_done(root):
+            wrong.append((seed, errors, found))
+
+    assert [] == wrong
+
+
+def test_the_turns_are_taken() -> None:
+    """The orders of different seeds differ, so that many seeds are many orders."""
+
+    def order(seed: int) -> tuple[str, ...]:
+        taken: list[str] = []
+
+        def walk(name: str) -> Callable[[Callable[[str], None]], None]:
+            return lambda hook: [(hook("step"), taken.append(name)) for _ in range(10)][-1][0]
+
+        Turns(seed).run({"a": walk("a"), "b": walk("b")})
+        return tuple(taken)
+
+    assert len({order(seed) for seed in range(20)}) > 15
