@@ -28,7 +28,7 @@ class Globs:
     def _add(self, pattern: str, state: int) -> int:
         self._starts |= state
         for token in _tokens(pattern):
-            if token == "*":  # noqa: S105 - a wildcard, not a password
+            if token == "*":
                 self._loops |= state
                 continue
             self._take(token, state)
@@ -37,7 +37,7 @@ class Globs:
         return state << 1
 
     def _take(self, token: str, state: int) -> None:
-        if token == "?":  # noqa: S105 - a wildcard, not a password
+        if token == "?":
             self._any |= state
         elif len(token) == 1:
             self._literals[token] = self._literals.get(token, 0) | state

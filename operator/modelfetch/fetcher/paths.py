@@ -45,6 +45,7 @@ CHECKS: tuple[Check, ...] = (
     (_has_step(lambda step: step.startswith("-")), "has a name that begins with '-'"),
     (_has_step(lambda step: step[-1] in ". "), "has a name that ends in a dot or a space"),
     (_has_step(lambda step: _DEVICE.fullmatch(step) is not None), "has a name that is a device on Windows"),
+    (_has_step(lambda step: step in (".ingest", ".trash") or step.startswith(".modelfetch")), "has a reserved name"),
     (_has_step(lambda step: len(step.encode()) > COMPONENT_LIMIT), f"has a name longer than {COMPONENT_LIMIT} bytes"),
     (lambda path: len(path.encode()) > PATH_LIMIT, f"is longer than {PATH_LIMIT} bytes"),
     (lambda path: path.count("/") >= DEPTH_LIMIT, f"is deeper than {DEPTH_LIMIT} folders"),

@@ -1,12 +1,11 @@
-"""Counters of one attempt, told as reports: at once when the step changes, else at most once a second.
+"""Counters of one attempt, told as reports: at once when the step changes, and once a second in between.
 
-Comes in: what the pipeline and the engine's threads have done. Goes out: `Report`s to a sink (a line on standard output,
-or the command line's bars). Counters never go back: bytes that had to be thrown away count again only when they pass
-what was already told.
+Comes in: what the pipeline knows and what the engine's counters say at the moment. Goes out: `Report`s to a sink (a
+line on standard output, or the command line's bars). What is told never goes back: bytes that were thrown away count
+again only when they pass what was told before.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
@@ -14,31 +13,26 @@ from typing import Self
 
 from modelfetch import report
 from modelfetch.report import Report, Resolved, Step
+from modelfetch.transfer.counters import Snapshot
 
 INTERVAL_S = 1.0
-WINDOW_S = 10.0
-"""The rate is that of the last ten seconds: long enough to be calm, short enough to show a stall."""
 
 Emit = Callable[[Report], None]
+"""Takes a report; called from several threads, one call at a time."""
 
 
 class Progress:
-    """Thread-safe counters; as a context manager it keeps telling, also while nothing arrives."""
+    """What an attempt has to tell; as a context manager it keeps telling by itself, also while nothing arrives."""
 
-    def __init__(self, emit: Emit, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
-        self._emit, self._now, self._monotonic = emit, now, monotonic
-        self._lock = threading.RLock()
+    def __init__(self, emit: Emit, now: Callable[[], datetime], counters: Callable[[], Snapshot], step: Step) -> None:
+        self._emit, self._now, self._counters = emit, now, counters
+        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._ticker = threading.Thread(target=self._tick_until_stopped, name="progress", daemon=True)
-        self._step: Step = "Resolving"
+        self._ticker = threading.Thread(target=self._tell_until_stopped, name="progress", daemon=True)
+        self._step: Step = step
         self._resolved: Resolved | None = None
-        self._total = self._reused = self._files_total = self._files_done = 0
-        self._done_by_file: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
-        self._received = self._told = 0
-        self._current: str | None = None
-        self._samples: deque[tuple[float, int]] = deque([(monotonic(), 0)])
-        self._last_emit = monotonic()
+        self._bytes_reused = self._files_reused = self._files_total = self._bytes_told = 0
 
     def __enter__(self) -> Self:
         self._ticker.start()
@@ -54,79 +48,53 @@ class Progress:
         """The attempt is at `step` now; told at once."""
         with self._lock:
             self._step = step
-            self._tell()
+            self._emit(self._report())
 
-    def resolve(self, resolved: Resolved, files: int, total_bytes: int) -> None:
-        """What is fetched is known: so many files, so many bytes as far as the source lists sizes."""
+    def resolve(self, resolved: Resolved, sizes: dict[str, int | None]) -> None:
+        """What is fetched is known: the files, each with its size as far as the source lists it."""
         with self._lock:
-            self._resolved, self._files_total, self._total = resolved, files, total_bytes
+            self._resolved, self._files_total = resolved, len(sizes)
+            self._sizes = {path: size for path, size in sizes.items() if size is not None}
 
-    def size(self, path: str, size: int) -> None:
-        """A file whose size was not listed turned out to have `size` bytes."""
+    def learn_size(self, path: str, size: int) -> None:
+        """A file whose size was not listed has `size` bytes."""
         with self._lock:
-            self._total += size - self._sizes.get(path, 0)
             self._sizes[path] = size
 
-    def reuse(self, size: int) -> None:
+    def reuse(self, path: str, size: int) -> None:
         """A file of `size` bytes is in the store already."""
         with self._lock:
-            self._reused += size
-            self._files_done += 1
+            self._sizes[path] = size
+            self._bytes_reused += size
+            self._files_reused += 1
 
-    def receive(self, path: str, done: int) -> None:
-        """Of `path`, `done` bytes are there now; called from any thread, as often as it likes."""
+    def latest(self) -> Report:
+        """Return the report of this moment."""
         with self._lock:
-            self._received += done - self._done_by_file.get(path, 0)
-            self._done_by_file[path] = done
-            self._current = path
-            self._tell_if_due()
+            return self._report()
 
-    def finish(self, path: str, size: int) -> None:
-        """The file `path` is verified and in the store."""
-        with self._lock:
-            self.receive(path, size)
-            self._files_done += 1
-
-    def snapshot(self) -> Report:
-        """Return the report of this moment, as an event `progress`."""
-        with self._lock:
-            return Report(
-                event="progress", at=self._now(), step=self._step, resolved=self._resolved, progress=self._counters()
-            )
-
-    def _counters(self) -> report.Progress:
-        self._told = max(self._told, self._reused + self._received)
-        total = max(self._total, self._told)
-        rate = self._rate()
-        return report.Progress(
-            bytes_total=total,
-            bytes_done=self._told,
-            bytes_reused=self._reused,
-            files_total=self._files_total,
-            files_done=self._files_done,
-            current_file=self._current[:512] if self._current else None,
-            bytes_per_second=rate,
-            eta_seconds=-(-(total - self._told) // rate) if rate and total > self._told else None,
+    def _report(self) -> Report:
+        return Report(
+            event="progress", at=self._now(), step=self._step, resolved=self._resolved, progress=self._progress()
         )
 
-    def _rate(self) -> int:
-        now = self._monotonic()
-        while len(self._samples) > 1 and self._samples[1][0] <= now - WINDOW_S:
-            self._samples.popleft()
-        since, received = self._samples[0]
-        if now - self._samples[-1][0] >= INTERVAL_S:
-            self._samples.append((now, self._received))
-        return max(0, int((self._received - received) / (now - since))) if now > since else 0
+    def _progress(self) -> report.Progress:
+        moved = self._counters()
+        self._bytes_told = max(self._bytes_told, self._bytes_reused + moved.bytes_done)
+        total, rate = max(sum(self._sizes.values()), self._bytes_told), moved.bytes_per_second
+        left = total - self._bytes_told
+        return report.Progress(
+            bytes_total=total,
+            bytes_done=self._bytes_told,
+            bytes_reused=self._bytes_reused,
+            files_total=self._files_total,
+            files_done=self._files_reused + moved.files_done,
+            current_file=moved.current_files[0][:512] if moved.current_files else None,
+            bytes_per_second=rate,
+            eta_seconds=-(-left // rate) if rate and left else None,
+        )
 
-    def _tell_if_due(self) -> None:
-        if self._monotonic() - self._last_emit >= INTERVAL_S:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._last_emit = self._monotonic()
-        self._emit(self.snapshot())
-
-    def _tick_until_stopped(self) -> None:
+    def _tell_until_stopped(self) -> None:
         while not self._stop.wait(INTERVAL_S):
             with self._lock:
-                self._tell_if_due()
+                self._emit(self._report())

@@ -43,6 +43,8 @@ from modelfetch.reasons import Reason
         ("com1", "device"),
         ("LPT9.tar.gz", "device"),
         ("com¹", "device"),
+        ("a/.ingest/b", "reserved"),
+        (".modelfetch.json", "reserved"),
         ("x" * 256, "longer than 255 bytes"),
         ("é" * 128, "longer than 255 bytes"),
         ("/".join(["x" * 200] * 20), "longer than 3072 bytes"),

@@ -1,0 +1,165 @@
+"""From the options of `modelfetch pull` to the same order that the operator would write into a Job.
+
+Comes in: the options as text. Goes out: a `FetchOrder`, or FetchError(SpecInvalid or SourceUnsupported) that names the
+option. The values pass the very models of the API, so that a file and a command line accept the same.
+"""
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from modelfetch.api.fetch import Files, Verification
+from modelfetch.api.meta import NAME_PATTERN
+from modelfetch.api.order import Egress, FetchOrder, OrderLimits, OrderTransfer, Selection
+from modelfetch.api.source import HttpSource, HuggingFaceSource, Source
+from modelfetch.cli import values
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+
+NAMESPACE = "local"
+OWNER = "local"
+FILES_AT_ONCE = 4
+"""Above this many connections, more of them go to one file rather than to more files."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """Everything after `modelfetch pull`, as typed; None and empty mean left out."""
+
+    source: str
+    name: str | None = None
+    revision: str | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    checksum: tuple[str, ...] = ()
+    endpoint: str | None = None
+    token_file: str | None = None
+    max_file_size: str | None = None
+    max_total_size: str | None = None
+    max_files: str | None = None
+    allow_network: tuple[str, ...] = ()
+    allow_port: tuple[str, ...] = ()
+    allow_http: bool = False
+    ca_file: str | None = None
+    connections: str = "4"
+    retries: str = "5"
+    deadline: str = "24h"
+
+
+def make_order(options: PullOptions, has_token: bool) -> FetchOrder:
+    """Return the order; raises FetchError that names the option and what it accepts."""
+    source = source_of(options)
+    return FetchOrder(
+        namespace=NAMESPACE,
+        name=name_of(options.name, source),
+        owner=OWNER,
+        attempt=f"local-{secrets.token_hex(8)}",
+        source=source,
+        has_token=has_token,
+        selection=_selection(options),
+        checksums=_checksums(options.checksum),
+        limits=_limits(options),
+        transfer=_transfer(options),
+        egress=_egress(options),
+    )
+
+
+def source_of(options: PullOptions) -> HuggingFaceSource | HttpSource:
+    """Return the source with revision and endpoint put in; raises FetchError."""
+    source = _parsed_uri(options.source).normalise()
+    if isinstance(source, HttpSource):
+        for option, value in (("--revision", options.revision), ("--endpoint", options.endpoint)):
+            if value is not None:
+                raise _refusal(f"{option}: expected only with an hf:// source, got '{options.source}'")
+        return source
+    if options.revision is not None and "@" in options.source and options.revision != source.revision:
+        raise _refusal(f"--revision: expected one revision, got '{options.revision}' and '{source.revision}'")
+    changes: dict[str, Any] = {"revision": options.revision, "endpoint": options.endpoint}
+    changes = {field: value for field, value in changes.items() if value is not None}
+    return _validated(HuggingFaceSource, {**source.model_dump(), **changes}, "--{}")
+
+
+def _parsed_uri(text: str) -> Source:
+    scheme = urlsplit(text).scheme if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else ""
+    if not scheme:
+        hint = f": did you mean 'hf://{text}'?" if re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@\S+)?", text) else ""
+        raise _refusal(f"SOURCE: expected hf://org/name, https://host/file or http://host/file, got '{text}'{hint}")
+    if scheme not in ("hf", "http", "https"):
+        raise FetchError(Reason.SOURCE_UNSUPPORTED, f"SOURCE: expected hf://, https:// or http://, got '{scheme}://'")
+    if "?" in text or "#" in text:
+        raise _refusal("SOURCE: expected an address without query string and fragment: they may hold secrets")
+    return _validated(Source, {"uri": text}, "SOURCE")
+
+
+def name_of(name: str | None, source: HuggingFaceSource | HttpSource) -> str:
+    """Return `name`, or the last part of the source, as a DNS name: the folder below models/local."""
+    if name is not None:
+        if re.fullmatch(NAME_PATTERN[1:-1], name) is None or len(name) > 253:
+            raise _refusal(f"--name: expected lower-case letters, digits, '-' and '.' (a DNS name), got '{name}'")
+        return name
+    last = source.repo if isinstance(source, HuggingFaceSource) else source.files[0].path
+    plain = re.sub(r"[^a-z0-9.]+", "-", last.rpartition("/")[2].lower())
+    return re.sub(r"-*\.[-.]*", ".", plain).strip("-.")[:200].rstrip("-.") or "model"
+
+
+def _selection(options: PullOptions) -> Selection:
+    files = _validated(Files, {"include": list(options.include), "exclude": list(options.exclude)}, "--{}")
+    return Selection(include=tuple(files.include), exclude=tuple(files.exclude))
+
+
+def _checksums(texts: tuple[str, ...]) -> dict[str, str]:
+    found = values.checksums("--checksum", texts)
+    return dict(_validated(Verification, {"checksums": found}, "--checksum").checksums)
+
+
+def _limits(options: PullOptions) -> OrderLimits:
+    limits = OrderLimits()
+    return OrderLimits(
+        max_file_size=options.max_file_size and values.size_bytes("--max-file-size", options.max_file_size),
+        max_total_size=options.max_total_size and values.size_bytes("--max-total-size", options.max_total_size),
+        max_files=values.whole_number("--max-files", options.max_files or str(limits.max_files), 1, 10**6),
+    )
+
+
+def _transfer(options: PullOptions) -> OrderTransfer:
+    connections = values.whole_number("--connections", options.connections, 1, 64)
+    files = min(connections, FILES_AT_ONCE)
+    return OrderTransfer(
+        parallel_files=files,
+        connections_per_file=connections // files,
+        deadline_s=values.duration_s("--deadline", options.deadline),
+        request_retries=values.whole_number("--retries", options.retries, 0, 100),
+    )
+
+
+def _egress(options: PullOptions) -> Egress:
+    if options.ca_file is not None and not Path(options.ca_file).is_file():
+        raise _refusal(f"--ca-file: expected a file with certificates, got '{options.ca_file}'")
+    ports = [values.whole_number("--allow-port", text, 1, 65535) for text in options.allow_port]
+    return Egress(
+        allow_networks=values.each("--allow-network", options.allow_network, values.network),
+        allow_ports=tuple(sorted({80, 443, *ports})),
+        allow_http=options.allow_http,
+        ca_file=options.ca_file and os.path.abspath(options.ca_file),
+    )
+
+
+def _validated(kind: type[Model], content: dict[str, Any], option: str) -> Model:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = next((str(part) for part in first["loc"]), "")
+        raise _refusal(f"{option.format(field)}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _refusal(message: str) -> FetchError:
+    return FetchError(Reason.SPEC_INVALID, message)

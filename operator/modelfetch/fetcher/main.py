@@ -1,0 +1,74 @@
+"""The program of a fetch Pod: reads its order from the environment, carries it out, tells how it went.
+
+Comes in: MODELFETCH_ORDER (JSON), MODELFETCH_VOLUME, MODELFETCH_SECRETS (a folder with a file `token`),
+MODELFETCH_TERMINATION_LOG. Goes out: one report a line on standard output, the last one also as the termination
+message, and exit code 0 only when the order was carried out.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from modelfetch.api.order import FetchOrder, Order, parse
+from modelfetch.errors import FetchError
+from modelfetch.fetcher import outcome
+from modelfetch.fetcher.attempt import Surroundings, carry_out, stopping
+from modelfetch.fetcher.token import read_token
+from modelfetch.reasons import Reason
+from modelfetch.report import Report
+from modelfetch.transfer.clock import Clock
+
+CLOCK = Clock(monotonic=time.monotonic, now=lambda: datetime.now(UTC))
+
+
+def main() -> None:
+    """Carry out the order of the environment and exit with the reason's code."""
+    sys.exit(run(os.environ))
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """Return the exit code, after the last report was written."""
+    with stopping() as stop:
+        try:
+            order = parse(_required(environment, "MODELFETCH_ORDER"))
+            volume = _required(environment, "MODELFETCH_VOLUME")
+        except FetchError as error:
+            report = outcome.failed(Report(event="progress", at=CLOCK.now(), step="Resolving"), error)
+        else:
+            report = carry_out(order, Surroundings(volume, tell, stop, CLOCK, _token_reader(order, environment)))
+    tell(report)
+    _leave_message(environment.get("MODELFETCH_TERMINATION_LOG"), report)
+    return outcome.exit_code(report)
+
+
+def tell(report: Report) -> None:
+    """Write the report as a line of standard output, at once."""
+    sys.stdout.write(report.line() + "\n")
+    sys.stdout.flush()
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise FetchError(Reason.VERSION_SKEW, f"expected the environment variable {name}, got none")
+    return value
+
+
+def _token_reader(order: Order, environment: Mapping[str, str]) -> "partial[str] | None":
+    if not isinstance(order, FetchOrder) or not order.has_token:
+        return None
+    return partial(read_token, Path(environment.get("MODELFETCH_SECRETS", "/secrets")) / "token")
+
+
+def _leave_message(path: str | None, report: Report) -> None:
+    if path is None:
+        return
+    try:
+        Path(path).write_text(outcome.termination_message(report), encoding="utf-8")
+    except OSError as error:
+        # The line on standard output says the same.
+        sys.stderr.write(f"termination message not written: {error.strerror}\n")

@@ -1,0 +1,63 @@
+"""How a run ended, as the last report: of an artifact, of a refusal, of a defect.
+
+Comes in: the last progress report and what happened. Goes out: a `Report` of event `result`, and its text for the Pod's
+termination message. Nothing in it can hold a secret: messages come from FetchErrors, defects tell only where they are.
+"""
+
+import traceback
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.report import TERMINATION_LIMIT, Artifact, Owner, Report
+
+
+def published(last: Report, artifact: Artifact) -> Report:
+    """Return the report of a fetch that published `artifact`."""
+    return last.model_copy(update={"event": "result", "ok": True, "artifact": artifact})
+
+
+def tended(last: Report, owners: tuple[Owner, ...]) -> Report:
+    """Return the report of a removal or survey that ended well, as much of `owners` as a termination message holds."""
+    report = last.model_copy(update={"event": "result", "ok": True, "owners": owners})
+    while len(report.line().encode()) > TERMINATION_LIMIT:
+        report = report.model_copy(update={"owners": report.owners[: len(report.owners) * 3 // 4]})
+    return report
+
+
+def failed(last: Report, error: FetchError) -> Report:
+    """Return the report of a run that `error` ended."""
+    row = error.reason.row
+    return last.model_copy(
+        update={
+            "event": "result",
+            "ok": False,
+            "reason": error.reason,
+            "message": error.message,
+            "remedy": row.remedy,
+            "retryable": row.retryable,
+            "file": error.file,
+        }
+    )
+
+
+def defect(error: BaseException) -> FetchError:
+    """Return what nobody foresaw as Internal: its class and its place, not its text, which may hold a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "modelfetch" in frame.filename] or frames
+    place = f" at {own[-1].filename.rpartition('/')[2]}:{own[-1].lineno}" if own else ""
+    return FetchError(Reason.INTERNAL, f"unexpected {type(error).__name__}{place}")
+
+
+def exit_code(report: Report) -> int:
+    """Return 0 for a run that ended well, else the reason's code."""
+    return 0 if report.ok or report.reason is None else report.reason.row.exit_code
+
+
+def termination_message(report: Report) -> str:
+    """Return the report as at most 4096 bytes: what is longer loses its details, never its reason."""
+    line = report.line()
+    if len(line.encode()) <= TERMINATION_LIMIT:
+        return line
+    progress = report.progress.model_copy(update={"current_file": None})
+    message = (report.message or "")[:256]
+    return report.model_copy(update={"progress": progress, "file": None, "message": message}).line()

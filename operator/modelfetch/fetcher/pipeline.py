@@ -1,0 +1,146 @@
+"""The way of a model onto the volume: resolve ▶ plan ▶ reuse ▶ transfer ▶ verify ▶ publish.
+
+Comes in: an order and the parts that carry it out, made by attempt.py. Goes out: the published `Artifact`, or the
+FetchError of the first step that could not go on. Every verified file is a blob at once, so that whatever ends a run,
+the next one begins with what this one had.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+from modelfetch.api.order import FetchOrder
+from modelfetch.errors import FetchError
+from modelfetch.fetcher import describe, verify
+from modelfetch.fetcher.landing import Allowance, Berth, Landing
+from modelfetch.fetcher.plan import Plan, PlannedFile, make_plan
+from modelfetch.fetcher.progress import Progress
+from modelfetch.fetcher.reuse import Blobs, Shelf
+from modelfetch.fetcher.sized import SizedReader
+from modelfetch.reasons import Reason
+from modelfetch.report import Artifact
+from modelfetch.sources.base import Listing, Source
+from modelfetch.store.ingest import Ingest
+from modelfetch.store.manifest import Manifest, Owner
+from modelfetch.store.store import Store
+from modelfetch.transfer.engine import Engine, Item, Moved
+
+BLOCK_BYTES = 4096
+"""What a name, a folder or the end of a file takes on a volume beside its bytes."""
+
+ABANDONED_S = 2 * 86_400.0
+"""Private folders of runs that were killed are removed after this time, or twice the order's deadline if longer."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What carries an order out; `check` raises FetchError when the attempt shall end.
+
+    The store is opened when the source has answered: a typing error makes no folder.
+    """
+
+    source: Source
+    open_store: Callable[[], AbstractContextManager[Store]]
+    make_engine: Callable[[Store], Engine]
+    progress: Progress
+    check: Callable[[], None]
+
+
+def run(order: FetchOrder, parts: Parts) -> Artifact:
+    """Return what was published: all files of one commit, each verified and durable; raises FetchError."""
+    parts.progress.enter("Resolving")
+    listing = parts.source.list()
+    plan = make_plan(listing, order)
+    parts.progress.resolve(describe.resolved(listing, plan), {file.path: file.size for file in plan.files})
+    with parts.open_store() as store, store.ingest(order.attempt) as ingest:
+        store.sweep(store.plan_sweep(max(ABANDONED_S, 2 * order.transfer.deadline_s)))
+        shelf = Shelf(store, ingest, parts.check)
+        blobs = shelf.take(plan, parts.progress, order.transfer.parallel_files)
+        missing = first_of_each(plan, blobs)
+        require_room(missing, store)
+        parts.progress.enter("Downloading")
+        blobs |= transfer(missing, order, listing, parts, shelf)
+        count_copies(plan, missing, blobs, parts.progress)
+        parts.check()
+        parts.progress.enter("Publishing")
+        return publish(order, manifest_of(order, listing, plan, blobs), store, ingest)
+
+
+def first_of_each(plan: Plan, blobs: Blobs) -> list[PlannedFile]:
+    """Return the files to transfer: what is not in `blobs`, files of the same content once."""
+    first: dict[str, PlannedFile] = {}
+    for file in plan.files:
+        key = verify.content_key(file)
+        if key not in blobs:
+            first.setdefault(key, file)
+    return list(first.values())
+
+
+def require_room(missing: list[PlannedFile], store: Store) -> None:
+    """Return when the volume has room for what is listed; raises FetchError(InsufficientStorage), before any byte."""
+    content = sum(file.size or 0 for file in missing)
+    needed, free = content + BLOCK_BYTES * (2 * len(missing) + 32), store.free_bytes()
+    if needed > free:
+        raise FetchError(
+            Reason.INSUFFICIENT_STORAGE,
+            f"expected {needed} bytes free for {len(missing)} files of {content} bytes, got {free}",
+        )
+    names, inodes = 2 * len(missing) + 32, store.free_inodes()
+    if inodes is not None and names > inodes:
+        raise FetchError(Reason.INSUFFICIENT_STORAGE, f"expected {names} inodes free for the files, got {inodes}")
+
+
+def transfer(files: list[PlannedFile], order: FetchOrder, listing: Listing, parts: Parts, shelf: Shelf) -> Blobs:
+    """Return the files' content as blobs: received, compared, committed one by one as they come."""
+    allowance = Allowance(order.limits.max_total_size, sum(file.size or 0 for file in files))
+    berth, blobs = Berth(shelf.ingest, allowance), Blobs()
+    landings = {file.path: Landing(file, number, berth) for number, file in enumerate(files)}
+
+    def item(file: PlannedFile) -> Item:
+        reader = parts.source.reader(file.remote, listing.commit)
+        sized = SizedReader(reader, partial(parts.progress.learn_size, file.path))
+        return Item(file.path, sized, landings[file.path], verify.expected(file))
+
+    def commit(moved: Moved) -> None:
+        landing = landings[moved.item.path]
+        blobs[verify.content_key(landing.file)] = landing.commit(shelf.store, moved)
+
+    if files:
+        parts.make_engine(shelf.store).run([item(file) for file in files], commit)
+    return blobs
+
+
+def count_copies(plan: Plan, moved: list[PlannedFile], blobs: Blobs, progress: Progress) -> None:
+    """Tell `progress` of the files whose content came with another file of this plan."""
+    keys, paths = {verify.content_key(file) for file in moved}, {file.path for file in moved}
+    for file in plan.files:
+        key = verify.content_key(file)
+        if key in keys and file.path not in paths:
+            progress.reuse(file.path, blobs[key].size)
+
+
+def manifest_of(order: FetchOrder, listing: Listing, plan: Plan, blobs: Blobs) -> Manifest:
+    """Return the manifest of the plan's files with the content in `blobs`."""
+    files = [verify.recorded(file, blobs[verify.content_key(file)]) for file in plan.files]
+    return Manifest.of(describe.recorded(order.source), listing.revision, listing.commit, listing.license, files)
+
+
+def publish(order: FetchOrder, manifest: Manifest, store: Store, ingest: Ingest) -> Artifact:
+    """Return the artifact: `manifest` is the current revision of the order's model, durable."""
+    owner = Owner(
+        namespace=order.namespace,
+        name=order.name,
+        owner=order.owner,
+        deletion_policy=order.deletion_policy,
+        model=order.model,
+    )
+    published = store.views.publish(ingest, owner, manifest)
+    return Artifact(
+        digest=published.digest,
+        path=published.path,
+        commit=manifest.commit or published.digest,
+        files=len(manifest.files),
+        bytes=manifest.total_bytes,
+        self_asserted=verify.self_asserted(manifest.files),
+    )
