@@ -53,8 +53,8 @@ _SWITCHES = {
     "--xet": "send Xet headers, behind which nothing works: clients should do without",
     "--resolve-cache": "redirect small files on the same host, as the real hub does",
 }
-_TOKEN_HELP = """a token the hub knows, NAME is "reader" unless given; repeatable. Without any, "reader" (accepted by gated
-and private repositories) and "stranger" (valid, accepted nowhere) are made from the seed"""
+_TOKEN_HELP = """a token the hub knows, NAME is "reader" unless given; repeatable. Without any, "reader" (accepted
+by gated and private repositories) and "stranger" (valid, accepted nowhere) are made from the seed"""
 _FOLDER_HELP = "serve DIR/org/name/* as models too, and DIR/datasets/org/name/* as datasets; repeatable"
 
 

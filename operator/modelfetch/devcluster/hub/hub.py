@@ -33,8 +33,9 @@ class FixtureHub:
     """A hub on loopback; `with FixtureHub([...]) as hub:` serves until the block ends and leaves nothing behind.
 
     The ports are bound at once, so `endpoint` (API and `resolve`) and `cdn` (bytes of LFS files) are known before
-    `start`. `scratch` is the folder of large generated files, `rules` is the rule book, `tokens` maps the names of tokens to their secrets, `rate` may be changed at any
-    time.
+    `start`. `scratch` is the folder of large generated files, `rules` the rule book, `tokens` maps names to secrets,
+    `rate` may be changed at any time. Each connection has a thread until the client closes it: a hub that outlives a
+    test keeps the threads of that test's idle connections, so make one for each test; it costs a millisecond.
     """
 
     def __init__(self, repositories: Iterable[RepoSpec] = (), settings: HubSettings | None = None) -> None:

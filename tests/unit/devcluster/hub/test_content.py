@@ -24,7 +24,7 @@ def test_pieces(data: bytes, laid: list[tuple[int, bytes]], start: int, length: 
     assert bytes(expected)[start:stop] == b"".join(content.pieces(start, stop, piece_bytes))
 
 
-@pytest.mark.parametrize("start, stop", [(0, 1000), (0, 1), (999, 1000), (17, 555)])
+@pytest.mark.parametrize(("start", "stop"), [(0, 1000), (0, 1), (999, 1000), (17, 555)])
 def test_file_reads_like_memory(tmp_path: Path, start: int, stop: int) -> None:
     """Bytes in a file and the same bytes in memory give equal slices."""
     data = bytes(range(250)) * 4

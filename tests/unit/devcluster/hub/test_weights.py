@@ -1,5 +1,6 @@
 """Generated safetensors files: valid, of the exact size, the same for the same seed."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def test_size(size: int) -> None:
     spans = [row["data_offsets"] for name, row in table.items() if name != "__metadata__"]
 
     assert (size, 0, size - 8 - header_bytes) == (len(data), spans[0][0], spans[-1][1])
-    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
 
 
 def test_shapes() -> None:
