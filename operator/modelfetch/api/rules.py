@@ -92,15 +92,20 @@ NO_TOKEN = Rule(
     refused=("hf_" + "a" * 34,),
 )
 
+def _in_ascii(characters: str) -> str:
+    # Server-side apply (Helm, Flux, kubectl) sends JSON that the API server reads as YAML, which refuses a raw U+FFFF.
+    return "".join(c if c.isascii() else f"\\x{{{ord(c):x}}}" for c in characters)
+
+
 VISIBLE = Rule(
-    cel=f"!self.matches(r'[{_UNSEEN}]')",
+    cel=f"!self.matches(r'[{_in_ascii(_UNSEEN)}]')",
     message="must not hold control characters, characters that nobody sees, or spaces other than ' '",
     holds=lambda text, _unseen=re.compile(f"[{_UNSEEN}]"): _unseen.search(text) is None,
     accepted=("modèle", "模型"),
     refused=tuple(f"a{character}b" for character in "\0\n\r\t\x7f\x85\u00a0\u200b\u202e\u2066\u2028\ufeff\U000e0041"),
 )
 VISIBLE_TEXT = Rule(
-    cel=f"!self.matches(r'[{_UNSEEN_IN_TEXT}]')",
+    cel=f"!self.matches(r'[{_in_ascii(_UNSEEN_IN_TEXT)}]')",
     message="must not hold control characters or characters that turn the text around",
     holds=lambda text, _unseen=re.compile(f"[{_UNSEEN_IN_TEXT}]"): _unseen.search(text) is None,
     accepted=("two\nlines", "\u2764\ufe0f", ""),

@@ -1,5 +1,6 @@
 """The committed CRDs are the generated ones, bounded, described and written in what the API server keeps."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
@@ -224,3 +225,11 @@ def test_selectable_fields() -> None:
     assert [".spec.storeRef.name", ".spec.model.stage", ".status.phase"] == [
         field["jsonPath"] for field in version_of(MODEL_FETCH)["selectableFields"]
     ]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+def test_server_side_apply_can_send_it(kind: Kind) -> None:
+    """Written as JSON and read as YAML, as Helm, Flux and kubectl do with the API server, the definition is the same."""
+    sent = json.dumps(definition(kind), ensure_ascii=False)
+
+    assert definition(kind) == yaml.safe_load(sent)
