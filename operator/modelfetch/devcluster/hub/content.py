@@ -1,7 +1,7 @@
 """Immutable bytes, held in memory or in a file, with the digests a hub lists for them.
 
 In: bytes, files of a folder, or a recipe for generated weights. Out: `Content`, which the wire sends by slices (with
-sendfile where it lies in a file and nothing was patched), and `Digests`. Next: repository.py lists it, wire.py sends
+sendfile where it lies in a file and nothing was patched), and its digests. Next: repository.py lists it, wire.py sends
 it.
 """
 
@@ -12,14 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 PIECE_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Digests:
-    """The git blob id (sha1) and the sha256 of the same bytes, both in hex."""
-
-    git_blob: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -64,13 +56,18 @@ class Content:
         """Return the same content with `data` laid over it at `offset`; what reaches past the end is left out."""
         return replace(self, patches=(*self.patches, (offset, data[: max(0, self.size - offset)])))
 
-    def digests(self) -> Digests:
-        """Return both digests, reading everything once."""
-        blob, sha256 = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False), hashlib.sha256()
+    def sha256(self) -> str:
+        """Return the sha256 in hex, reading everything once."""
+        return self._hashed(hashlib.sha256())
+
+    def git_blob(self) -> str:
+        """Return the id that git gives to these bytes, reading everything once."""
+        return self._hashed(hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False))
+
+    def _hashed(self, digest: "hashlib._Hash") -> str:
         for piece in self.pieces(0, self.size):
-            blob.update(piece)
-            sha256.update(piece)
-        return Digests(git_blob=blob.hexdigest(), sha256=sha256.hexdigest())
+            digest.update(piece)
+        return digest.hexdigest()
 
     def _patched(self, begin: int, piece: bytes) -> bytes:
         for offset, data in self.patches:

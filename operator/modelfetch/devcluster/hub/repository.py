@@ -187,10 +187,9 @@ class Repository:
         listed = _content_of(file.content, self.scratch)
         served = listed if file.damage is None else corrupted(listed, file.damage)
         size = listed.size if file.claimed_size is None else file.claimed_size
-        digests = listed.digests()
         if not (self.spec.lfs.takes(path, listed.size) if file.lfs is None else file.lfs):
-            return Entry(path, size, file.claimed_blob or digests.git_blob, served, security=file.security)
-        sha256 = file.claimed_sha256 or digests.sha256
+            return Entry(path, size, file.claimed_blob or listed.git_blob(), served, security=file.security)
+        sha256 = file.claimed_sha256 or listed.sha256()
         pointer = git.lfs_pointer(sha256, size)
         lfs = Lfs(sha256, size, len(pointer))
         return Entry(path, size, file.claimed_blob or git.blob_id(pointer), served, lfs, file.security)

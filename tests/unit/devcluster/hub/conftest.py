@@ -6,10 +6,11 @@ import huggingface_hub
 import pytest
 
 from modelfetch.devcluster.hub import FixtureHub, RepoSpec, Weights
+from modelfetch.devcluster.hub.repository import Files
 
 WEIGHTS = Weights(64 * 1024, seed=7)
 CONFIG = '{"model_type": "tiny"}\n'
-FILES = {
+FILES: Files = {
     "README.md": "---\nlicense: mit\n---\n",
     "config.json": CONFIG,
     "sub/note.txt": "note",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelfetch.devcluster.hub.content import Content, Digests
+from modelfetch.devcluster.hub.content import Content
 
 patches = st.lists(st.tuples(st.integers(0, 300), st.binary(max_size=40)), max_size=4)
 
@@ -35,6 +35,7 @@ def test_file_reads_like_memory(tmp_path: Path, start: int, stop: int) -> None:
 
 def test_digests() -> None:
     """Digests are git's blob id and the sha256 of the bytes."""
-    expected = Digests("b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0", hashlib.sha256(b"hello").hexdigest())
+    content = Content.of(b"hello")
 
-    assert expected == Content.of(b"hello").digests()
+    assert "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0" == content.git_blob()
+    assert hashlib.sha256(b"hello").hexdigest() == content.sha256()

@@ -53,10 +53,27 @@ def downloaded(folder: str) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
-def pull(hub: FixtureHub, repo_id: str, folder: Path, token: str | None = None, **more: str) -> dict[str, bytes]:
+def pull(
+    hub: FixtureHub,
+    repo_id: str,
+    folder: Path,
+    *,
+    token: str | None = None,
+    revision: str | None = None,
+    repo_type: str | None = None,
+    allow_patterns: str | None = None,
+) -> dict[str, bytes]:
     """Return what the client downloads of a repository, with the token of this name."""
-    secret = hub.tokens[token] if token else False
-    return downloaded(snapshot_download(repo_id, endpoint=hub.endpoint, local_dir=folder, token=secret, **more))
+    got = snapshot_download(
+        repo_id,
+        endpoint=hub.endpoint,
+        local_dir=folder,
+        token=hub.tokens[token] if token else False,
+        revision=revision,
+        repo_type=repo_type,
+        allow_patterns=allow_patterns,
+    )
+    return downloaded(got)
 
 
 def test_snapshot_download(hub: FixtureHub, tmp_path: Path) -> None:
