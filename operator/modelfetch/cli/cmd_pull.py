@@ -1,20 +1,12 @@
-"""`modelfetch pull SOURCE STORE`: the fetcher's pipeline on a folder of this machine.
+"""The command line of `modelfetch pull SOURCE STORE`: options and help, nothing else, so that help is quick.
 
-Comes in: a command line. Goes out: a published model and exit code 0, or the reason's exit code. The order is made by
-pull_order.py, the run is that of fetcher/attempt.py, what people see is that of output.py.
+Comes in: arguments. Goes out: the exit code that pulling.py returns.
 """
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
-
-from modelfetch.cli import output
-from modelfetch.cli.pull_order import NAMESPACE, PullOptions, make_order
-from modelfetch.cli.surroundings import token_of, with_environment
-from modelfetch.errors import FetchError
 
 EXAMPLES = """\b
 Examples:
@@ -87,7 +79,7 @@ Exit codes:
     help="json: a report a line, the last one is the result; quiet: only the path.",
 )  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show where a defect of modelfetch happened.")
-def pull(source: str, store: str, output: output.OutputName, verbose: bool, **options: Any) -> None:
+def pull(source: str, store: str, output: str, verbose: bool, **options: Any) -> None:
     """Put the verified files of SOURCE into the folder STORE.
 
     SOURCE is hf://[datasets/]org/name[@revision][/path] or the https:// address of one file. STORE is made if it is
@@ -97,29 +89,7 @@ def pull(source: str, store: str, output: output.OutputName, verbose: bool, **op
     Every file is compared with the digest of --checksum, else with that of the hub's listing. Private, loopback and
     link-local addresses, plain http and ports other than 80 and 443 are refused unless allowed.
     """
-    sys.exit(run(PullOptions(source=source, **options), Path(store), output, verbose))
+    # Here, not above: models, libcurl and the store's code are needed only now.
+    from modelfetch.cli.pulling import pull as run
 
-
-def run(options: PullOptions, store: Path, name: output.OutputName, verbose: bool) -> int:
-    """Pull and return the exit code; everything that can go wrong has been shown."""
-    try:
-        options = with_environment(options, os.environ)
-        token = token_of(options, os.environ)
-        order = make_order(options, token is not None)
-    except FetchError as error:
-        output.refuse(error, name)
-        return error.reason.row.exit_code
-    # Here, not above: libcurl and the store's code are needed only now.
-    from modelfetch.fetcher.attempt import Surroundings, carry_out, stopping
-    from modelfetch.fetcher.main import CLOCK
-    from modelfetch.fetcher.outcome import exit_code
-
-    root = Path(os.path.abspath(store.expanduser()))
-    goal = output.Goal(options.source, root, root / "models" / NAMESPACE / order.name)
-    screen = output.choose(name, goal)
-    with stopping() as stop:
-        read_token = None if token is None else lambda: token
-        around = Surroundings(str(root), screen.report, stop, CLOCK, read_token, output.trace if verbose else None)
-        report = carry_out(order, around)
-    screen.end(report)
-    return exit_code(report)
+    sys.exit(run(source, store, output, verbose, options))

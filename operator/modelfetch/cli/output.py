@@ -9,15 +9,13 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from modelfetch.errors import FetchError, redact
 from modelfetch.report import Report
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-OutputName = Literal["human", "json", "quiet"]
 
 LINE_INTERVAL_S = 10.0
 """Without a terminal: a line for each step, and one in ten seconds."""
@@ -141,7 +139,7 @@ class BarOutput:
         return self._bar, self._task
 
 
-def choose(name: OutputName, goal: Goal) -> Output:
+def choose(name: str, goal: Goal) -> Output:
     """Return the output of this name; `human` is a bar on a terminal and lines elsewhere."""
     if name == "json":
         return JsonOutput(goal)
@@ -261,7 +259,7 @@ def trace(error: BaseException) -> None:
         write_line(sys.stderr, redact(line))
 
 
-def refuse(error: FetchError, name: OutputName) -> None:
+def refuse(error: FetchError, name: str) -> None:
     """Write an error that came before the run, in the same form as one that ended it."""
     row = error.reason.row
     if name == "json":
