@@ -298,9 +298,12 @@ def test_field_selectors(api: Api, kubectl: Kubectl, namespace: str, selector: s
     assert [f"modelfetch.modelfetch.io/{name}" for name in names] == listed
 
 
-@pytest.mark.parametrize(("category", "kinds"), [("modelfetch", {"modelfetch", "modelstore"}), ("all", {"modelfetch"})])
+@pytest.mark.parametrize(
+    ("category", "kinds"),
+    [("modelfetch-io", {"modelfetch", "modelstore"}), ("all", {"modelfetch"}), ("modelfetch", {"modelfetch"})],
+)
 def test_categories(api: Api, kubectl: Kubectl, namespace: str, category: str, kinds: set[str]) -> None:
-    """`kubectl get modelfetch -A` style categories list what they should."""
+    """Each category lists its kinds, and none of them hides the kind `modelfetch` behind its name."""
     api(lambda kube: kube.create(MODELFETCHES, namespace, fetch("a", namespace)))
     api(lambda kube: kube.create(MODELSTORES, namespace, store("a", namespace)))
     listed = kubectl("get", category, "-n", namespace, "-o", "name").stdout.split()

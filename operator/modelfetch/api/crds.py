@@ -28,6 +28,11 @@ class Column:
     is_wide: bool = False
 
 
+CATEGORY = "modelfetch-io"
+"""`kubectl get modelfetch-io` lists both kinds. Not `modelfetch`: kubectl takes a category before a kind of the same
+name, so `kubectl get modelfetch NAME` would ask for two kinds at once and fail."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a CRD says beside its schema."""
@@ -61,7 +66,7 @@ MODEL_FETCH = Kind(
     name="ModelFetch",
     plural="modelfetches",
     short="mf",
-    categories=("modelfetch", "all"),
+    categories=(CATEGORY, "all"),
     description="One desired model: its files are fetched, verified and published on the volume of a ModelStore.",
     spec=ModelFetchSpec,
     status=ModelFetchStatus,
@@ -87,7 +92,7 @@ MODEL_STORE = Kind(
     name="ModelStore",
     plural="modelstores",
     short="mst",
-    categories=("modelfetch",),
+    categories=(CATEGORY,),
     description="One PersistentVolumeClaim used as a content-addressed store of models.",
     spec=ModelStoreSpec,
     status=ModelStoreStatus,

@@ -192,7 +192,7 @@ def test_names() -> None:
     names = {kind.name: definition(kind)["spec"]["names"] for kind in KINDS}
 
     assert {"ModelFetch": ["mf"], "ModelStore": ["mst"]} == {name: found["shortNames"] for name, found in names.items()}
-    assert {"ModelFetch": ["modelfetch", "all"], "ModelStore": ["modelfetch"]} == {
+    assert {"ModelFetch": ["modelfetch-io", "all"], "ModelStore": ["modelfetch-io"]} == {
         name: found["categories"] for name, found in names.items()
     }
 
@@ -229,7 +229,7 @@ def test_selectable_fields() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 def test_server_side_apply_can_send_it(kind: Kind) -> None:
-    """Written as JSON and read as YAML, as Helm, Flux and kubectl do with the API server, the definition is the same."""
+    """Written as JSON and read as YAML, as between Helm, Flux or kubectl and the API server, it is the same."""
     sent = json.dumps(definition(kind), ensure_ascii=False)
 
     assert definition(kind) == yaml.safe_load(sent)
