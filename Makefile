@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 REPORTS := build/reports
 ARGS ?=
-export PYTHON UV UPGRADE
+export PYTHON UV UPGRADE BASE IMAGE BUILDER
 
 .DEFAULT_GOAL := help
 
@@ -32,7 +32,7 @@ down: setup ## Stop the embedded cluster and remove its files
 test: setup ## Run everything that CI checks; the last lines count tests and explain skips
 	@rm -rf $(REPORTS)
 	@status=0; \
-	$(MAKE) --no-print-directory --keep-going -j2 binaries lint-and-unit || status=1; \
+	$(MAKE) --no-print-directory --keep-going -j3 binaries tools lint-and-unit || status=1; \
 	$(MAKE) --no-print-directory test-cluster || status=1; \
 	$(PY) scripts/tally.py $(REPORTS) unit cluster || status=1; \
 	exit $$status
@@ -40,7 +40,7 @@ test: setup ## Run everything that CI checks; the last lines count tests and exp
 test-unit: setup ## Run the tests that need no cluster
 	@$(PYTEST) -n auto --maxprocesses 8 -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
 
-test-cluster: setup binaries ## Run the tests on an embedded cluster
+test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 	@$(PYTEST) -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
 
 lint: setup ## Check style, types, import rules and the sentences of the tests
@@ -54,22 +54,34 @@ format: setup ## Format the source and fix what can be fixed
 	@.venv/bin/ruff format --quiet
 	@.venv/bin/ruff check --fix
 
-verify: crds docs ## Generate everything again and fail if the tree differs from the last commit
+verify: crds docs chart manifests ## Generate everything again and fail if the tree differs from the last commit
 	@changed=$$(git status --porcelain); [ -z "$$changed" ] || { echo "$$changed"; echo "verify: commit these"; exit 1; }
 
 ## Generated files
 
-crds: setup ## Generate crds/ from the resource types
-	@mkdir -p crds && $(PY) -m modelfetch.api.crds crds/
+crds: setup ## Generate crds/ from the resource types, and its copies in the chart and deploy/
+	@mkdir -p crds && $(PY) -m modelfetch.api.crds crds/ && $(PY) -m scripts.chart
 
 docs: setup ## Generate the tables of docs/spec/ from the resource types
 	@$(PY) -m modelfetch.api.docs docs/spec/
 
+chart: setup ## Generate the chart's copies of crds/ and the table of values in its README
+	@$(PY) -m scripts.chart
+
+manifests: setup chart tools ## Generate deploy/ from the chart
+	@scripts/manifests.sh
+
 binaries: setup ## Fetch or build the control plane's programs (cold: up to 15 minutes; then cached)
 	@$(PY) -m modelfetch.devcluster binaries
 
+tools: setup ## Build Helm for the tests of the chart, where there is none (cold: 3 minutes; then cached)
+	@$(PY) -m scripts.helm
+
 lock: ## Write requirements/ again from pyproject.toml
 	@scripts/lock.sh
+
+image: ## Build the container image with buildah, podman or docker
+	@scripts/image.sh
 
 clean: ## Remove .venv and everything else that can be made again
 	@rm -rf .venv .cache .hypothesis build dist
@@ -81,6 +93,7 @@ clean: ## Remove .venv and everything else that can be made again
 #= make setup PYTHON=python3.13    build .venv with this Python (3.11 to 3.14)
 #= make setup UV=/path/to/uv       use this uv instead of a copy in the cache folder
 #= make lock UPGRADE=1             take the newest versions
+#= make image BASE=… IMAGE=…       build on another base image (Python 3.11 to 3.14, pip, venv), under another name
 #= MODELFETCH_CACHE=DIR            keep uv and the control plane's programs here (default: ~/.cache/modelfetch)
 
 # Both run also where one fails, so that one run shows all there is to repair.
@@ -90,4 +103,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test test-unit test-cluster lint format verify crds docs binaries lock clean lint-and-unit
+.PHONY: help setup demo up down test test-unit test-cluster lint format verify crds docs chart manifests binaries tools lock image clean lint-and-unit

@@ -37,6 +37,17 @@ class Go:
     environ: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Program:
+    """A package of a folder with go.mod and go.sum, and what a person can do where its build fails."""
+
+    name: str
+    module: Path
+    package: str
+    link_flags: str
+    remedy: str
+
+
 def minutes(names: tuple[str, ...]) -> int:
     """Return how many minutes the build of `names` takes on 2 cores."""
     return sum(_MINUTES[name] for name in names)
@@ -53,18 +64,24 @@ def find_go(release: Release, cache: Path, environ: Mapping[str, str], say: Say)
 
 def build(name: str, release: Release, go: Go, folder: Path, say: Say) -> Path:
     """Return the path of `name`, built in `folder` from the pinned sources; raises ClusterFailure."""
+    return build_program(Program(name, GO_MODULE, _PACKAGES[name], _link_flags(release), _NEXT), go, folder, say)
+
+
+def build_program(program: Program, go: Go, folder: Path, say: Say) -> Path:
+    """Return the path of `program`, built in `folder` from its pinned sources; raises ClusterFailure."""
+    name = program.name
     for file in ("go.mod", "go.sum"):
-        shutil.copyfile(GO_MODULE / file, folder / file)
+        shutil.copyfile(program.module / file, folder / file)
     target = folder / "out" / name
     argv: list[str | Path] = [
         go.program,
         "build",
         "-v",
         "-trimpath",
-        f"-ldflags={_link_flags(release)}",
+        f"-ldflags={program.link_flags}",
         "-o",
         target,
-        _PACKAGES[name],
+        program.package,
     ]
     log = folder / f"{name}.log"
     with log.open("wb") as out:
@@ -74,7 +91,7 @@ def build(name: str, release: Release, go: Go, folder: Path, say: Say) -> Path:
     finally:
         _end(process)
     if process.returncode != 0:
-        raise ClusterFailure(f"the build of '{name}' failed, go said: {_tail(log)}; {_NEXT}")
+        raise ClusterFailure(f"the build of '{name}' failed, go said: {_tail(log)}; {program.remedy}")
     return target
 
 
