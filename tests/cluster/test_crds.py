@@ -125,7 +125,7 @@ def test_random_specs(api: Api, case: Case) -> None:
     "placed", [p for p in placed_rules() if p.rule.is_transition], ids=lambda placed: str(placed.rule.message)
 )
 def test_immutable_fields(api: Api, namespace: str, placed: Placed) -> None:
-    """A field that cannot be changed is kept by the API server, which says so; other fields can be changed."""
+    """Row 14: a field that cannot be changed is kept by the API server, which says so; other fields can be changed."""
     resource, build = RESOURCES[placed.kind], BUILDERS[placed.kind]
 
     async def changed(kube: Kube, name: str, old: Object, new: Object) -> str:
