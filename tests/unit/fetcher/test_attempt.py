@@ -1,5 +1,7 @@
 """Whole runs against a real hub on loopback: what is published, what is refused, and what is never fetched twice."""
 
+import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,12 @@ import pytest
 from modelfetch.api.order import Egress, OrderLimits, OrderTransfer, RemovalTarget, RemoveOrder, Selection, SurveyOrder
 from modelfetch.api.source import HttpFile, HttpSource
 from modelfetch.devcluster.hub import Corrupt, Cut, File, FixtureHub, Listing, Redirect, Replace, RepoSpec, Status
+from modelfetch.fetcher.attempt import Surroundings, carry_out
 from modelfetch.hashing import sha256_digest
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
 from modelfetch.store.manifest import owner_short
-from tests.loopback import fetch, from_hub, order_for, published_files
+from tests.loopback import CLOCK, fetch, from_hub, order_for, published_files
 
 SMALL = {"README.md": b"---\nlicense: mit\n---\n", "config.json": b"{}"}
 WEIGHTS = bytes(range(256)) * 4000
@@ -249,8 +252,8 @@ def test_a_damaged_blob_is_noticed_and_replaced(hub: FixtureHub, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "path",
-    ["../../etc/passwd", "/etc/passwd", "C:\\x", "\\\\host\\share\\x", "a/../../b", "CONFIG.json", "config.json/x", "nul",
-     "-rf", "a\nb", "x" * 300, "trailing."],
+    ["../../etc/passwd", "/etc/passwd", "C:\\x", "\\\\host\\share\\x", "a/../../b", "CONFIG.json", "config.json/x",
+     "nul", "-rf", "a\nb", "x" * 300, "trailing."],
 )  # fmt: skip
 def test_a_hostile_name_ends_the_fetch(hub: FixtureHub, tmp_path: Path, path: str) -> None:
     """One bad name is PathRejected for the whole model; nothing is written, inside or outside."""
@@ -374,3 +377,30 @@ def test_a_removal_and_a_survey(hub: FixtureHub, tmp_path: Path) -> None:
     assert [["model"], [], ["model"]] == [[owner.name for owner in r.owners] for r in (orphans, living, removed)]
     assert ({}, ["train.parquet"]) == (published_files(tmp_path), list(published_files(tmp_path, "kept")))
     assert [True, True, True] == [r.ok for r in (orphans, living, removed)]
+
+
+def test_a_defect_still_ends_in_a_report(hub: FixtureHub, tmp_path: Path) -> None:
+    """An exception that nobody foresaw is Internal: its class and place are told, its text is not."""
+    traced: list[BaseException] = []
+
+    def broken() -> str:
+        raise RuntimeError("hf_canarycanarycanary")
+
+    around = Surroundings(str(tmp_path), lambda _report: None, threading.Event(), CLOCK, broken, traced.append)
+    report = carry_out(from_hub(hub, "org/name"), around)
+
+    assert (Reason.INTERNAL, [RuntimeError]) == (report.reason, [type(error) for error in traced])
+    assert re.fullmatch(r"unexpected RuntimeError at registry\.py:\d+", report.message or "")
+
+
+def test_a_stopped_run_is_cancelled(hub: FixtureHub, tmp_path: Path) -> None:
+    """Whoever sets the event is answered with Cancelled, and nothing is published."""
+    stop = threading.Event()
+
+    def stop_when_downloading(report: Report) -> None:
+        if report.step == "Downloading":
+            stop.set()
+
+    report = carry_out(from_hub(hub, "org/name"), Surroundings(str(tmp_path), stop_when_downloading, stop, CLOCK))
+
+    assert (Reason.CANCELLED, {}) == (report.reason, published_files(tmp_path))
