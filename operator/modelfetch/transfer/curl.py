@@ -23,7 +23,7 @@ from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.transfer.answers import TRANSIENT_STATUSES, Head, HeaderLines, Response
 from modelfetch.transfer.clock import Clock
-from modelfetch.transfer.curl_errors import CUT_IN_HANDSHAKE, MEANING
+from modelfetch.transfer.curl_errors import CUT_IN_HANDSHAKE, MEANING, UNNAMED
 from modelfetch.transfer.guard import Credential, EgressRules, Url, parse_url
 from modelfetch.transfer.pace import Pace
 from modelfetch.transfer.reader import Sink
@@ -254,7 +254,8 @@ class _Exchange:
         self._sink: Sink | None = None
         self._dropped = 0
         self._refused: FetchError | None = None
-        self._connected = False
+        # pycurl hands libcurl a duplicate and leaves ours open.
+        self._opened: list[socket.socket] = []
         self._failure: BaseException | None = None
 
     def run(self, handle: pycurl.Curl, on_head: OnHead) -> Head:
@@ -265,6 +266,9 @@ class _Exchange:
             handle.perform()
         except pycurl.error as error:
             self._raise(int(error.args[0]), handle.errstr())
+        finally:
+            for opened in self._opened:
+                opened.close()
         if self._head is None:
             raise self._error(Reason.SOURCE_UNAVAILABLE, "expected an answer, got none")
         return self._head
@@ -272,6 +276,8 @@ class _Exchange:
     def _prepare(self, handle: pycurl.Curl, on_head: OnHead) -> None:
         self._session.configure(handle)
         handle.setopt(pycurl.URL, str(self._url))
+        # Without this libcurl writes %2e as %2E, and a signature over the text no longer fits.
+        handle.setopt(pycurl.REQUEST_TARGET, self._url.target)
         handle.setopt(pycurl.HTTPHEADER, self._header_lines())
         handle.setopt(pycurl.NOBODY, int(self._request.method == "HEAD"))
         handle.setopt(pycurl.FRESH_CONNECT, int(self._request.fresh))
@@ -307,15 +313,14 @@ class _Exchange:
         family, kind, protocol, endpoint = address
         try:
             self._check_endpoint(family, endpoint)
-            opened = socket.socket(family, kind, protocol)
+            self._opened.append(socket.socket(family, kind, protocol))
         except FetchError as error:
             self._refused = self._refused or error
             return pycurl.SOCKET_BAD
         except BaseException as error:  # noqa: BLE001 - raised again by run()
             self._failure = error
             return pycurl.SOCKET_BAD
-        self._connected = True
-        return opened
+        return self._opened[-1]
 
     def _check_endpoint(self, family: int, endpoint: tuple[str | int, ...]) -> None:
         if family not in {socket.AF_INET, socket.AF_INET6} or endpoint[1] != self._url.port:
@@ -363,7 +368,7 @@ class _Exchange:
             return
         if self._failure is not None:
             raise self._failure
-        if self._refused is not None and not self._connected:
+        if self._refused is not None and not self._opened:
             if not self._redirects:
                 raise self._refused
             raise FetchError(
@@ -392,7 +397,7 @@ def _system_ca_file() -> str:
 
 
 # Codes of multi handles and of success share this name space; perform() never raises them.
-_REASON_BY_CODE: dict[int, Reason] = {
+_REASON_BY_CODE: dict[int, Reason] = UNNAMED | {
     getattr(pycurl, f"E_{name}"): reason for reason, names in MEANING.items() for name in names.split()
 }
 

@@ -66,17 +66,22 @@ class EgressRules:
 
     def next_hop(self, current: Url, location: str | None, hops: int) -> Url:
         """Return where redirect number `hops` (from 1) leads; raises FetchError(RedirectRejected) naming the hop."""
+        start = f'redirect from "{current.where}"'
         if hops > MAX_REDIRECTS:
-            raise _rejection(current, f"expected at most {MAX_REDIRECTS} redirects")
+            raise _rejection(start, f"expected at most {MAX_REDIRECTS} in a row")
         if location is None:
-            raise _rejection(current, "expected a Location header with the redirect")
+            raise _rejection(start, "expected a Location header with it")
         try:
             target = join_url(current, location)
+        except FetchError as error:
+            raise _rejection(start, error.message) from None
+        way = f'{start} to "{target.where}"'
+        if current.scheme == "https" and target.scheme != "https":
+            raise _rejection(way, "expected to stay on https://")
+        try:
             self.check_url(target)
         except FetchError as error:
-            raise _rejection(current, error.message) from None
-        if current.scheme == "https" and target.scheme != "https":
-            raise _rejection(current, f'expected to stay on https://, got "{target.where}"')
+            raise _rejection(way, error.message) from None
         return target
 
 
@@ -141,5 +146,5 @@ def _refusal(message: str) -> FetchError:
     return FetchError(Reason.URL_NOT_ALLOWED, message)
 
 
-def _rejection(current: Url, message: str) -> FetchError:
-    return FetchError(Reason.REDIRECT_REJECTED, f'redirect at "{current.where}" refused: {message}')
+def _rejection(way: str, message: str) -> FetchError:
+    return FetchError(Reason.REDIRECT_REJECTED, f"{way} refused: {message}")

@@ -51,7 +51,9 @@ class Restarts:
 
     def after(self, cause: Exception) -> None:
         """`plan` is that of the next pass; raises the error to end with where there shall be none."""
-        if isinstance(cause, RangeIgnored) and self.plan.resume:
+        if isinstance(cause, RangeIgnored):
+            if not self.plan.resume:
+                raise FetchError(Reason.SOURCE_UNAVAILABLE, "expected the whole file, got a part of it")
             self.plan = Plan(1, resume=False)
         elif isinstance(cause, Interrupted):
             self.interruptions += 1

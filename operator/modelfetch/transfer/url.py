@@ -17,7 +17,7 @@ URL_LIMIT = 8192
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
-_SHAPE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?]*)(?P<target>[/?].*)?)?")
+_SHAPE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?(?P<authority>[^/?]*)(?P<target>[/?].*)?")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -76,7 +76,7 @@ def parse_url(text: str) -> Url:
     shape = _SHAPE.fullmatch(text)
     if shape is None or shape["scheme"].lower() not in DEFAULT_PORTS:
         raise FetchError(Reason.SOURCE_UNSUPPORTED, f'expected an http:// or https:// address, got "{_shown(text)}"')
-    if not shape["authority"]:
+    if not shape["slashes"] or not shape["authority"]:
         raise _refusal("an address with a host", text)
     if "@" in shape["authority"]:
         raise _refusal("an address without user name and password (use a Secret)", text)
@@ -157,6 +157,5 @@ def _refusal(expected: str, text: str) -> FetchError:
 def _shown(text: str) -> str:
     # Cut by hand: the sanitiser cannot know where the query of a text begins that is no proper address.
     head = re.split(r"[?#]", text, maxsplit=1)[0]
-    scheme, mark, rest = head.partition("://")
-    _user, at, tail = rest.rpartition("@")
-    return f"{scheme}{mark}{tail if at else rest}"[:200]
+    scheme, mark, rest = head.rpartition("://")
+    return (scheme + mark + rest.rpartition("@")[2])[:200]
