@@ -5,6 +5,7 @@ etcd listens on a socket in the state folder, which only its owner can enter, so
 Whoever has a token may do what RBAC gives its identity; ADMIN may do everything.
 """
 
+import json
 import secrets
 import socket
 import ssl
@@ -20,21 +21,26 @@ from modelfetch.devcluster.binaries import Binaries
 from modelfetch.devcluster.certificates import write_certificates
 from modelfetch.devcluster.failure import ClusterFailure, Say
 from modelfetch.devcluster.kubeconfig import Identity, write_kubeconfig
-from modelfetch.devcluster.processes import Program
 from modelfetch.devcluster.state import State
 
 ADMIN, CONTROLLERS, NODE = "admin", "system:kube-controller-manager", "modelfetch:process-node"
 _PORT_TRIES = 5
 _POLL_S = 0.05
 _ANSWER_WITHIN_S = 5.0
-_AUDIT_POLICY = '{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[{"level":"Metadata"}]}'
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    # One line for each request, when it is answered.
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to start: the deadline in seconds, the administrator's namespace, whether requests go to logs/audit.jsonl."""
 
-    ready_within_s: float = 90.0
+    ready_within_s: float = 180.0
     namespace: str = "default"
     audit: bool = False
 
@@ -64,7 +70,7 @@ def start_control_plane(
     say("starting etcd, kube-apiserver and kube-controller-manager: about 5 seconds")
     pki = state.folder / "pki"
     write_certificates(pki, now)
-    (pki / "audit.json").write_text(_AUDIT_POLICY, encoding="utf-8")
+    (pki / "audit.json").write_text(json.dumps(_AUDIT_POLICY), encoding="utf-8")
     return _Start(state, binaries, settings, environ, _write_tokens(pki / "tokens.csv")).run()
 
 
@@ -98,9 +104,9 @@ class _Start:
         plane.write_kubeconfig(kubeconfigs / "controllers", Identity("controllers", self._tokens[CONTROLLERS]))
         plane.write_kubeconfig(kubeconfigs / "node", Identity("node", self._tokens[NODE]))
         argv: list[str | Path] = [self._binaries.kube_controller_manager, *_controller_flags()]
-        started = self._processes.start("kube-controller-manager", argv, self._environ)
+        self._processes.start("kube-controller-manager", argv, self._environ)
         # The first thing that its controllers make; nothing can run in a namespace that lacks it.
-        self._wait(plane, "/api/v1/namespaces/default/serviceaccounts/default", started)
+        self._wait(plane, "/api/v1/namespaces/default/serviceaccounts/default", "kube-controller-manager")
         return plane
 
     def _start_api_server(self) -> ControlPlane:
@@ -112,29 +118,30 @@ class _Start:
                 self._binaries.kube_apiserver,
                 *_api_server_flags(port, audit=self._settings.audit),
             ]
-            started = self._processes.start("kube-apiserver", argv, self._environ)
+            self._processes.start("kube-apiserver", argv, self._environ)
             plane = ControlPlane(self._state, f"https://127.0.0.1:{port}", ca_pem, self._tokens)
             try:
-                self._wait(plane, "/readyz", started)
+                self._wait(plane, "/readyz", "kube-apiserver")
             except _PortTaken:
                 continue
             return plane
         raise ClusterFailure(f"kube-apiserver found every one of {_PORT_TRIES} free ports taken: start again")
 
-    def _wait(self, plane: ControlPlane, path: str, program: Program) -> None:
+    def _wait(self, plane: ControlPlane, path: str, awaited: str) -> None:
         while not _answers(plane, path):
-            if not self._processes.is_running(program):
-                raise self._failure(program, "ended by itself")
+            # One that ended takes the others along in time; the first is the cause.
+            if ended := [item for item in self._processes.recorded() if not self._processes.is_running(item)]:
+                raise self._failure(ended[0].name, "ended by itself")
             if time.monotonic() > self._deadline:
-                raise self._failure(program, f"was not ready after {self._settings.ready_within_s:g} s")
+                raise self._failure(awaited, f"was not ready after {self._settings.ready_within_s:g} s")
             time.sleep(_POLL_S)
 
-    def _failure(self, program: Program, what: str) -> Exception:
-        words = self._processes.last_words(program.name)
+    def _failure(self, name: str, what: str) -> Exception:
+        words = self._processes.last_words(name)
         if "address already in use" in words:
             return _PortTaken()
         return ClusterFailure(
-            f"'{program.name}' {what}; the end of its log:\n{words}\n"
+            f"'{name}' {what}; the end of its log:\n{words}\n"
             "  next: start again; if it fails the same way, delete the binaries' cache folder or set KUBEBUILDER_ASSETS"
         )
 

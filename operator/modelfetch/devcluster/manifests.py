@@ -33,7 +33,7 @@ def read_manifests(folders: Iterable[Path]) -> list[Object]:
     return sorted(objects, key=lambda item: first.get(item["kind"], 2))
 
 
-async def apply_all(kube: Kube, objects: Sequence[Object], within_s: float = 30.0) -> None:
+async def apply_all(kube: Kube, objects: Sequence[Object], within_s: float = 120.0) -> None:
     """Afterwards the API server has all `objects` and serves every CRD among them; raises ClusterFailure."""
     kinds = Kinds(kube)
     for item in objects:

@@ -26,7 +26,7 @@ OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "modelfetch-system", "modelfetch-operator
 _NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 _ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 _TOKEN_LIFE_S = 365 * 24 * 3600
-_READY_WITHIN_S = 60.0
+_READY_WITHIN_S = 120.0
 # A process node reads what its Pods mount as a kubelet does, and stands in for the scheduler of a cluster of one node.
 _NODE_ROLES = ("system:node", "system:kube-scheduler", "system:volume-scheduler")
 # The node asks whether the API server's client certificate may read logs, as a kubelet does.

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,20 @@ from modelfetch.devcluster.failure import ClusterFailure
 
 MARK = "MODELFETCH_CLUSTER"
 _POLL_S = 0.02
+_LAUNCHER = """
+import os, sys
+pid = os.fork()
+if pid:
+    os.write(1, str(pid).encode())
+    os._exit(0)
+os.setsid()
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+os.dup2(log, 1)
+os.dup2(log, 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Makes the program nobody's child here: whoever starts a cluster may end before it, and need not wait for it."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +48,16 @@ class Processes:
 
     def __init__(self, folder: Path, cluster: str) -> None:
         self._folder, self._cluster = folder, cluster
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, argv: Sequence[str | Path], environ: Mapping[str, str]) -> Program:
         """Return the started program; it runs in the state folder and writes to its log; raises ClusterFailure."""
-        log = self.log(name)
-        try:
-            with log.open("ab") as out:
-                process = subprocess.Popen(
-                    argv,
-                    cwd=self._folder,
-                    env={**environ, MARK: self._cluster},
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise ClusterFailure(f"'{name}' cannot be started: {error}; see that '{argv[0]}' is a program") from error
-        self._children[process.pid] = process
-        program = Program(name, process.pid, _stat(process.pid).started)
+        if not os.access(argv[0], os.X_OK):
+            raise ClusterFailure(f"'{name}' cannot be started: '{argv[0]}' is no program")
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, self.log(name), *argv]
+        marked = {**environ, MARK: self._cluster}
+        launched = subprocess.run(launcher, cwd=self._folder, env=marked, stdout=subprocess.PIPE, check=True)
+        pid = int(launched.stdout)
+        program = Program(name, pid, _stat(pid).started)
         record = self._folder / "processes" / f"{name}.json"
         record.write_text(json.dumps(asdict(program)), encoding="utf-8")
         return program
@@ -64,8 +69,7 @@ class Processes:
         return [Program(**json.loads(record.read_text(encoding="utf-8"))) for record in records]
 
     def is_running(self, program: Program) -> bool:
-        """Tell whether the program runs; a process that ended and was not yet collected does not."""
-        self._collect()
+        """Tell whether the program runs; one that ended and that its parent has not asked for yet does not."""
         return is_alive(program)
 
     def log(self, name: str) -> Path:
@@ -97,15 +101,9 @@ class Processes:
 
     def members(self) -> list[int]:
         """Return the pids of all living processes that carry the cluster's mark."""
-        self._collect()
         mark = f"{MARK}={self._cluster}".encode()
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in pids if pid != os.getpid() and mark in _environ(pid) and _stat(pid).is_alive]
-
-    def _collect(self) -> None:
-        # Our own ended children stay as zombies until they are asked for.
-        for pid in [pid for pid, child in self._children.items() if child.poll() is not None]:
-            del self._children[pid]
 
 
 def current_program() -> Program:

@@ -67,7 +67,7 @@ class Workspace:
         }
 
 
-async def create_workspace(kube: Kube, workspace: Workspace, within_s: float = 30.0) -> None:
+async def create_workspace(kube: Kube, workspace: Workspace, within_s: float = 120.0) -> None:
     """Afterwards the claim is bound to the folder and the store exists; raises ClusterFailure."""
     workspace.folder.mkdir(parents=True, exist_ok=True)
     await apply_all(kube, workspace.objects())
