@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,17 +24,24 @@ _STRIDE = 37
 """Spreads the second kill over the run: prime, so that pairs of steps differ from point to point."""
 
 
-def forked(act: Callable[[], None]) -> int:
-    """Run `act` in a child and return its wait status."""
+def fork(act: Callable[[], None]) -> int:
+    """Run `act` in a child, which ends with 0 only if it returns; return the child's id."""
     pid = os.fork()
     if pid == 0:
+        ended = 1
         try:
             act()
-            os._exit(0)
-        except BaseException as error:
-            sys.stderr.write(f"{error!r}\n")
-            os._exit(1)
-    return os.waitpid(pid, 0)[1]
+            ended = 0
+        finally:
+            if ended:
+                traceback.print_exc()
+            os._exit(ended)
+    return pid
+
+
+def forked(act: Callable[[], None]) -> int:
+    """Run `act` in a child and return its wait status."""
+    return os.waitpid(fork(act), 0)[1]
 
 
 def die() -> None:
@@ -59,11 +67,12 @@ def killed_at(number: int, scenario: Scenario, links: str, root: Path, steps: in
     again = number * _STRIDE % steps
     forked(lambda: scenario.run(str(root), samples.filesystem(links, samples.nth(again, die))))
     after_second = samples.violations(root)
-    last = forked(lambda: (tidy(str(root), clean), scenario.run(str(root), clean))[-1])
+    tidied = forked(lambda: tidy(str(root), clean))
+    last = forked(lambda: scenario.run(str(root), clean))
     return {
         "was_killed": os.WIFSIGNALED(first) and os.WTERMSIG(first) == signal.SIGKILL,
         "violations": after_first + after_second + samples.violations(root),
-        "ended_well": last == 0 and scenario.is_done(root),
+        "ended_well": tidied == last == 0 and scenario.is_done(root),
         "leftovers": samples.leftovers(root),
     }
 
@@ -76,7 +85,9 @@ def main(name: str, links: str, folder: Path) -> None:
         if name != "first" and step.split(" ")[1].startswith(OPENING):
             continue
         root = folder / str(number)
-        print(json.dumps({"step": step, **killed_at(number, scenario, links, root, len(steps))}), flush=True)
+        point = {"step": step, **killed_at(number, scenario, links, root, len(steps))}
+        sys.stdout.write(json.dumps(point) + "\n")
+        sys.stdout.flush()  # a child must not inherit it
         shutil.rmtree(root)
 
 

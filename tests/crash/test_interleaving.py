@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def at_every_step(outer: Act, inner: Act, name: str, links: str, folder: Path) -
             continue
         root = folder / str(number)
         scenario.before(str(root), clean)
-        outer(str(root), samples.filesystem(links, samples.nth(number, lambda: inner(str(root), clean))))
+        outer(str(root), samples.filesystem(links, samples.nth(number, partial(inner, str(root), clean))))
         found = finished(root, links)
         if found or not scenario.is_done(root):
             wrong.append((step, found, scenario.is_done(root)))
@@ -163,10 +164,12 @@ def test_the_turns_are_taken() -> None:
     def order(seed: int) -> tuple[str, ...]:
         taken: list[str] = []
 
-        def walk(name: str) -> Callable[[Callable[[str], None]], None]:
-            return lambda hook: [(hook("step"), taken.append(name)) for _ in range(10)][-1][0]
+        def walk(name: str, hook: Callable[[str], None]) -> None:
+            for _ in range(10):
+                hook("step")
+                taken.append(name)
 
-        Turns(seed).run({"a": walk("a"), "b": walk("b")})
+        Turns(seed).run({"a": partial(walk, "a"), "b": partial(walk, "b")})
         return tuple(taken)
 
     assert len({order(seed) for seed in range(20)}) > 15

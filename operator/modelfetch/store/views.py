@@ -72,10 +72,11 @@ class Views:
         for file in manifest.files:
             self._blobs.ensure(ingest, file)
         self._blobs.sync(manifest.files)
+        private = None if self._is_complete(tree, manifest) else self._build(ingest, manifest, tree)
         self._volume.make_folders(tree[:-1], step="model.folder")
         records.write_owner(ingest, owner)
-        if not self._is_complete(tree, manifest):
-            self._place(ingest, tree, self._build(ingest, manifest, tree))
+        if private is not None:
+            self._place(ingest, tree, private)
         self._volume.sync_folder(tree[:-1], step="tree")
 
     def _stands(self, owner: Owner, manifest: Manifest, tree: Steps) -> bool:

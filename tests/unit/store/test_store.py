@@ -1,0 +1,126 @@
+"""Opening a store: made once, by whoever comes first, and never over something else."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.store.fs import Filesystem
+from modelfetch.store.store import Store
+from tests.unit.store import samples
+
+
+def refusal(root: Path, path: str = "") -> FetchError:
+    with pytest.raises(FetchError) as refused:
+        Store.open(str(root), Filesystem(), path)
+    return refused.value
+
+
+@pytest.mark.parametrize("path", ["", "shared", "shared/models", "/shared/"])
+def test_an_empty_folder_becomes_a_store(root: Path, path: str) -> None:
+    """Opened again, it has the id that it got the first time."""
+    with Store.open(str(root), Filesystem(), path) as first, Store.open(str(root), Filesystem(), path) as second:
+        written = json.loads((root / path.strip("/") / "store.json").read_bytes())
+
+        assert first.id == second.id
+        assert {"id": first.id, "layoutVersion": 1} == written
+
+
+def test_a_fresh_file_system_becomes_a_store(root: Path) -> None:
+    """The lost+found of a newly made ext4 is no foreign content."""
+    (root / "lost+found").mkdir(parents=True)
+
+    with Store.open(str(root), Filesystem()) as store:
+        assert len(store.id) == 32
+
+
+@pytest.mark.parametrize("name", ["data.db", "models", ".hidden"])
+def test_a_foreign_folder_is_left_alone(root: Path, name: str) -> None:
+    """A folder with anything else in it is refused, named, and nothing is written to it."""
+    (root / name).mkdir(parents=True)
+
+    error = refusal(root)
+
+    assert Reason.STORAGE_UNSUITABLE == error.reason
+    assert f"'{name}'" in error.message
+    assert [name] == os.listdir(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"id":"' + "a" * 32 + '","layoutVersion":2}', Reason.VERSION_SKEW),
+        ('{"layoutVersion":99,"all":"new"}', Reason.VERSION_SKEW),
+        ('{"id":"../../x","layoutVersion":1}', Reason.STORE_CORRUPT),
+        ('{"layoutVersion":1}', Reason.STORE_CORRUPT),
+        ("[]", Reason.STORE_CORRUPT),
+        ("", Reason.STORE_CORRUPT),
+        ("\x00" * 60, Reason.STORE_CORRUPT),
+    ],
+)
+def test_a_store_that_is_not_understood_is_left_alone(root: Path, text: str, reason: Reason) -> None:
+    """A newer or broken store.json is refused, and nothing is written beside it."""
+    root.mkdir()
+    (root / "store.json").write_text(text)
+
+    assert reason == refusal(root).reason
+    assert ["store.json"] == os.listdir(root)
+
+
+def test_a_planted_id_is_refused(root: Path) -> None:
+    """The link that says the id of a store in the making is looked at before it is believed."""
+    root.mkdir()
+    (root / ".store-id").symlink_to("/etc")
+
+    assert Reason.STORE_CORRUPT == refusal(root).reason
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../b", "a//b"])
+def test_a_path_out_of_the_root_is_refused(root: Path, path: str) -> None:
+    """The folder of a store is below the root."""
+
+    assert Reason.PATH_REJECTED == refusal(root, path).reason
+
+
+@pytest.mark.parametrize("name", ["ingest", "blobs", "blobs/sha256", "models", "manifests", "trash"])
+def test_a_planted_folder_is_refused(root: Path, tmp_path: Path, name: str) -> None:
+    """Where a folder of the store was replaced by a link, nothing is written through it."""
+    Store.open(str(root), Filesystem()).close()
+    outside = tmp_path / "outside"
+    (root / name).rename(tmp_path / "away")
+    outside.mkdir()
+    (root / name).symlink_to(outside)
+
+    assert Reason.STORE_CORRUPT == refusal(root).reason
+    assert [] == os.listdir(outside)
+
+
+def test_free_room(store: Store) -> None:
+    """Room is what the volume says: bytes, and files where it counts them."""
+    said = os.statvfs("/")
+
+    assert 0 < store.free_bytes() <= max(said.f_blocks * said.f_frsize, 2**63)
+    assert store.free_inodes() is None or store.free_inodes() >= 0  # type: ignore[operator]
+
+
+def test_closing_twice(root: Path) -> None:
+    """A second close does nothing, so that it cannot close another file that got the number."""
+    store = Store.open(str(root), Filesystem())
+    store.close()
+    before = os.open("/dev/null", os.O_RDONLY)
+    store.close()
+
+    os.fstat(before)
+    os.close(before)
+
+
+def test_no_file_stays_open(root: Path, links: str) -> None:
+    """A whole run gives back every descriptor that it took."""
+    before = len(os.listdir("/proc/self/fd"))
+    with Store.open(str(root), samples.filesystem(links)) as store:
+        samples.publish(store, samples.LLAMA)
+
+    assert before == len(os.listdir("/proc/self/fd"))
