@@ -272,11 +272,11 @@ CHECKS: tuple[Check, ...] = (
 def _start(look: Look, number: int, failures: int) -> FetchDecision:
     """Create attempt `number`, if the store, its claim and a slot are there; else say what it waits for."""
     store = look.seen.store
+    if store is None:
+        return _store_gone(look)
     if isinstance(store, Unknown) or isinstance(look.seen.claim_phase, Unknown):
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
-    if store is None:
-        return _store_gone(look)
     if look.seen.claim_phase in (None, "Lost"):
         state = "does not exist" if look.seen.claim_phase is None else "lost its volume"
         return _blocked(look, Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{store.spec.claim_name}' {state}")

@@ -49,7 +49,7 @@ def test_the_first_status_already_says_ready_false_and_reconciling():
 
 def test_a_missing_store_is_explained():
     """A fetch that names no existing ModelStore waits, with the reason, a remedy and the time of the next look."""
-    decision = decide(looks.look(store=None))
+    decision = decide(looks.look(store=None, claim_phase=UNKNOWN))
 
     assert ("False", "StorageNotReady") == condition(decision, "Ready")
     assert decision.status.next_retry_time == "2026-11-21T12:00:30Z"

@@ -1,0 +1,157 @@
+"""A namespace of the full cluster as a test sees it: apply, wait, look, and every status that was ever written."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelfetch.devcluster.summary import Summary
+from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
+from modelfetch.kube.client import Kube, Resource
+from modelfetch.kube.connection import from_kubeconfig
+
+Object = dict[str, Any]
+WITHIN_S = 120.0
+"""Seconds that a test waits for the real programs at the most; two busy cores start four fetchers in ten."""
+POLL_S = 0.2
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+
+
+@dataclass(frozen=True)
+class World:
+    """A namespace with a claim, a ModelStore `default`, and kubectl."""
+
+    summary: Summary
+    namespace: str
+    volume: Path
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Return what kubectl printed; fails the test where kubectl failed."""
+        result = self.try_kubectl(*arguments, stdin=stdin)
+        assert result.returncode == 0, f"kubectl {' '.join(arguments)}: {result.stderr}"
+        return result.stdout
+
+    def try_kubectl(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Return the ended process, whatever its exit code."""
+        argv = [self.summary.kubectl, "--kubeconfig", self.summary.kubeconfig, "-n", self.namespace, *arguments]
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+
+    def apply(self, *objects: Object) -> None:
+        """Apply objects of this namespace."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+
+    def fetch(self, name: str, source: Object, **spec: Any) -> None:
+        """Apply a ModelFetch."""
+        self.apply(model_fetch(name, source, **spec))
+
+    def get(self, kind: str, name: str) -> Object:
+        """Return an object."""
+        return dict(json.loads(self.kubectl("get", kind, name, "-o", "json")))
+
+    def all(self, kind: str, *selectors: str) -> list[Object]:
+        """Return the objects of a kind."""
+        return list(json.loads(self.kubectl("get", kind, "-o", "json", *selectors))["items"])
+
+    def status(self, name: str) -> Object:
+        """Return the status of a ModelFetch."""
+        return dict(self.get("modelfetch", name).get("status") or {})
+
+    def wait(self, name: str, holds: Callable[[Object], object], within_s: float = WITHIN_S) -> Object:
+        """Return the status of a ModelFetch once `holds` says so of it."""
+        seen: Object = {}
+
+        def looks_right() -> bool:
+            seen.clear()
+            seen.update(self.status(name))
+            return bool(holds(seen))
+
+        until(looks_right, lambda: f"{name}: {json.dumps(seen, indent=1)}", within_s)
+        return seen
+
+    def wait_phase(self, name: str, *phases: str) -> Object:
+        """Return the status of a ModelFetch once it is in one of these phases."""
+        return self.wait(name, lambda status: status.get("phase") in phases)
+
+    def published(self, name: str) -> Path:
+        """Return the folder that consumers mount, by way of `current`."""
+        return (self.volume / "models" / self.namespace / name / "current").resolve()
+
+    @contextlib.contextmanager
+    def history(self) -> Iterator[dict[str, list[Object]]]:
+        """Yield a mapping that holds, after the block, every version of every ModelFetch that a watch has seen."""
+        versions: dict[str, list[Object]] = {}
+        argv = [self.summary.kubectl, "--kubeconfig", self.summary.kubeconfig, "-n", self.namespace]
+        with subprocess.Popen(
+            [*argv, "get", "modelfetch", "-o", "json", "-w"], stdout=subprocess.PIPE, text=True
+        ) as watch:
+            try:
+                yield versions
+                self.kubectl("get", "modelfetch")
+            finally:
+                watch.terminate()
+                text, _ = watch.communicate()
+        for body in _objects(text):
+            versions.setdefault(body["metadata"]["name"], []).append(body)
+
+
+def _objects(text: str) -> Iterator[Object]:
+    decoder, at = json.JSONDecoder(), 0
+    while (start := text.find("{", at)) >= 0:
+        try:
+            body, at = decoder.raw_decode(text, start)
+        except ValueError:
+            return  # the watch was ended within an object
+        yield body
+
+
+def until(holds: Callable[[], bool], describe: Callable[[], str], within_s: float = WITHIN_S) -> None:
+    """Return once `holds`; fails the test with `describe` after `within_s` seconds."""
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, f"not within {within_s:.0f} s: {describe()}"
+        time.sleep(POLL_S)
+
+
+def model_fetch(name: str, source: Object, **spec: Any) -> Object:
+    """Return a ModelFetch."""
+    return {
+        "apiVersion": "modelfetch.io/v1alpha1",
+        "kind": "ModelFetch",
+        "metadata": {"name": name},
+        "spec": {"source": source, **spec},
+    }
+
+
+def condition(status: Object, type_: str) -> tuple[str, str] | None:
+    """Return (status, reason) of a condition, or None where it is absent."""
+    return next(((c["status"], c["reason"]) for c in status.get("conditions") or () if c["type"] == type_), None)
+
+
+@contextlib.contextmanager
+def new_world(summary: Summary, volume: Path) -> Iterator[World]:
+    """Yield a world of its own; afterwards its namespace is on its way out and its volume object is gone."""
+    name = f"w-{secrets.token_hex(4)}"
+    connection = from_kubeconfig(Path(summary.kubeconfig))
+
+    async def create() -> None:
+        async with Kube(connection) as kube:
+            await create_workspace(kube, Workspace(name, volume))
+
+    async def remove() -> None:
+        async with Kube(connection) as kube:
+            await kube.delete(NAMESPACES, None, name)
+            await kube.delete(VOLUMES, None, f"{name}-{CLAIM}")
+
+    asyncio.run(create())
+    try:
+        yield World(summary, name, volume)
+    finally:
+        asyncio.run(remove())
