@@ -198,6 +198,7 @@ class Container:
         try:
             child = await Child.start(command, name, self._log, self._context.host)
         except StartFailed as problem:
+            self._log.close()
             ended = Terminated(128, "StartError", container_id, str(problem), 0, started, self._context.clock())
             await self._context.events.warn(pod, "Failed", f"Error: {problem}")
         else:

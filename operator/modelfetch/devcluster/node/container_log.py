@@ -1,12 +1,12 @@
 """The log of one container run: written in the format of container runtimes, read as `kubectl logs` asks.
 
 In: raw output, in pieces. Out: lines with their times, from the end or the beginning, now or as they come. Two files of
-at most half the limit each; when the newer is full, the older is dropped. Everything happens in one event loop, so a
+about half the limit each; when the newer is full, the older is dropped. Everything happens in one event loop, so a
 reader can ask the log itself whether there is more.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,21 +49,19 @@ class ContainerLog:
         return self._base + self._older_bytes + self._newer_bytes
 
     def append(self, stream: str, data: bytes) -> None:
-        """Keep a piece of output; only whole or over-long lines become records now."""
+        """Keep a piece of output, all of it with the time of now; an unended line waits for its rest."""
         *lines, rest = (self._partial.get(stream, b"") + data).split(b"\n")
-        for line in lines:
-            self._record(stream, line, ended=True)
-        while len(rest) >= LINE_LIMIT_BYTES:
-            self._write(stream, rest[:LINE_LIMIT_BYTES], "P")
-            rest = rest[LINE_LIMIT_BYTES:]
-        self._partial[stream] = rest
+        cut = len(rest) - len(rest) % LINE_LIMIT_BYTES
+        self._partial[stream] = rest[cut:]
+        self._write(stream, [*_pieces(lines, "F"), *_pieces([rest[:cut]] if cut else [], "P")])
         self._announce()
 
     def close(self) -> None:
-        """Keep what is left of unended lines; readers that follow come to their end."""
+        """Keep what is left of unended lines; readers that follow come to their end. Closing again does nothing."""
+        if self.closed:
+            return
         for stream, rest in self._partial.items():
-            if rest:
-                self._record(stream, rest, ended=False)
+            self._write(stream, _pieces([rest] if rest else [], "P"))
         self._partial.clear()
         self._file.close()
         self.closed = True
@@ -73,18 +71,14 @@ class ContainerLog:
         for follower in self._followers:
             follower.set()
 
-    def _record(self, stream: str, line: bytes, *, ended: bool) -> None:
-        while len(line) > LINE_LIMIT_BYTES:
-            self._write(stream, line[:LINE_LIMIT_BYTES], "P")
-            line = line[LINE_LIMIT_BYTES:]
-        self._write(stream, line, "F" if ended else "P")
-
-    def _write(self, stream: str, line: bytes, tag: str) -> None:
-        record = f"{self._clock().strftime('%Y-%m-%dT%H:%M:%S.%fZ')} {stream} {tag} ".encode() + line + b"\n"
-        if self._newer_bytes + len(record) > self._half and self._newer_bytes:
+    def _write(self, stream: str, pieces: Iterable[tuple[str, bytes]]) -> None:
+        start = f"{self._clock().strftime('%Y-%m-%dT%H:%M:%S.%fZ')} {stream} "
+        starts = {tag: f"{start}{tag} ".encode() for tag in "FP"}
+        block = b"".join(starts[tag] + line + b"\n" for tag, line in pieces)
+        if self._newer_bytes and self._newer_bytes + len(block) > self._half:
             self._rotate()
-        self._file.write(record)
-        self._newer_bytes += len(record)
+        self._file.write(block)
+        self._newer_bytes += len(block)
 
     def _rotate(self) -> None:
         self._file.close()
@@ -169,6 +163,15 @@ class ContainerLog:
     def _block_start(self, position: int) -> int:
         border = self._base + self._older_bytes
         return border if position > border else self._base
+
+
+def _pieces(lines: Iterable[bytes], last: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the lines with their tags, over-long ones in pieces."""
+    for line in lines:
+        while len(line) > LINE_LIMIT_BYTES:
+            yield "P", line[:LINE_LIMIT_BYTES]
+            line = line[LINE_LIMIT_BYTES:]
+        yield last, line
 
 
 def _nth_newline_from_end(data: bytes, count: int) -> int:

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+from asyncio import StreamReader
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,12 +95,30 @@ class Host:
     limiter: Limiter
 
 
+@dataclass(frozen=True)
+class _Pipe:
+    """Our end of a pipe out of a process."""
+
+    stream: StreamReader
+    transport: asyncio.ReadTransport
+
+
+@dataclass(frozen=True)
+class _Spawned:
+    """A process and its output; `problem` is what the launcher complained about."""
+
+    process: Process
+    stdout: _Pipe
+    stderr: _Pipe
+    problem: str
+
+
 class Child:
     """A started process."""
 
-    def __init__(self, process: Process, enclosure: Enclosure, host: Host, log: ContainerLog) -> None:
-        self._process, self._enclosure, self._host = process, enclosure, host
-        self.pid = process.pid
+    def __init__(self, spawned: _Spawned, enclosure: Enclosure, host: Host, log: ContainerLog) -> None:
+        self._spawned, self._enclosure, self._host = spawned, enclosure, host
+        self.pid = spawned.process.pid
         self._ended = asyncio.create_task(self._follow(log), name=f"child-{self.pid}")
 
     @classmethod
@@ -112,12 +131,16 @@ class Child:
             raise StartFailed(f"memory limit: {error}") from error
         if isinstance(enclosure, Cgroup):
             host.guardian.adopt("cgroup", enclosure.folder)
-        process, problem = await _spawn(command, program, enclosure)
-        host.guardian.adopt("group", process.pid)
-        child = cls(process, enclosure, host, log)
-        if problem:
+        try:
+            spawned = await _spawn(command, program, enclosure)
+        except StartFailed:
+            await _discard(enclosure, host)
+            raise
+        host.guardian.adopt("group", spawned.process.pid)
+        child = cls(spawned, enclosure, host, log)
+        if spawned.problem:
             await child.wait()
-            raise StartFailed(f'exec: "{command.argv[0]}": {problem}')
+            raise StartFailed(f'exec: "{command.argv[0]}": {spawned.problem}')
         return child
 
     async def wait(self) -> Exit:
@@ -148,23 +171,27 @@ class Child:
             return
 
     async def _follow(self, log: ContainerLog) -> Exit:
-        copies = asyncio.gather(_copy(self._process.stdout, "stdout", log), _copy(self._process.stderr, "stderr", log))
-        code = await self._process.wait()
+        pipes = {"stdout": self._spawned.stdout, "stderr": self._spawned.stderr}
+        copies = asyncio.gather(*(_copy(pipe.stream, name, log) for name, pipe in pipes.items()))
+        code = await self._spawned.process.wait()
         oom_killed = code == -signal.SIGKILL and self._enclosure.was_oom_killed()
         self.kill()
         try:
             await asyncio.wait_for(copies, _DRAIN_S)
         except TimeoutError:
             _log.warning("output of process %d is held open by a process that left its group", self.pid)
+        for pipe in pipes.values():
+            pipe.transport.close()
         log.close()
-        await self._clean_up()
+        await _discard(self._enclosure, self._host)
+        self._host.guardian.release("group", self.pid)
         return Exit(128 - code, -code, oom_killed) if code < 0 else Exit(code)
 
-    async def _clean_up(self) -> None:
-        await self._enclosure.remove()
-        if isinstance(self._enclosure, Cgroup):
-            self._host.guardian.release("cgroup", self._enclosure.folder)
-        self._host.guardian.release("group", self.pid)
+
+async def _discard(enclosure: Enclosure, host: Host) -> None:
+    await enclosure.remove()
+    if isinstance(enclosure, Cgroup):
+        host.guardian.release("cgroup", enclosure.folder)
 
 
 def find_program(command: Command) -> str:
@@ -179,48 +206,53 @@ def find_program(command: Command) -> str:
     return found
 
 
-async def _spawn(command: Command, program: str, enclosure: Enclosure) -> tuple[Process, str]:
-    """Return the process, and what the launcher had to complain about."""
-    reader, writer = os.pipe()
+async def _spawn(command: Command, program: str, enclosure: Enclosure) -> _Spawned:
+    # The pipes are our own: with asyncio's, `wait` would also wait for every process that has inherited them.
+    readers, writers = zip(*(os.pipe() for _ in range(3)), strict=True)
+    report, stdout, stderr = writers
     order = enclosure.launch_steps() | {
         "parent": os.getpid(),
-        "report": writer,
+        "report": report,
         "program": program,
         "argv": list(command.argv),
     }
+    pipes = [await _pipe(reader) for reader in readers]
     try:
         process = await asyncio.create_subprocess_exec(
             *_SCRIPT,
             launch.__file__,
             json.dumps(order),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_PIPE_BYTES,
+            stdout=stdout,
+            stderr=stderr,
             env=dict(command.env),
             cwd=command.cwd,
             start_new_session=True,
-            pass_fds=(writer,),
+            pass_fds=(report,),
         )
+    except OSError as error:
+        for pipe in pipes:
+            pipe.transport.close()
+        raise StartFailed(f'exec: "{command.argv[0]}": {error.strerror}') from error
     finally:
-        os.close(writer)
-    return process, await _read_all(reader)
+        for writer in writers:
+            os.close(writer)
+    said, out, err = pipes
+    # It ends at exec, or with the launcher.
+    problem = (await said.stream.read()).decode(errors="replace")
+    said.transport.close()
+    return _Spawned(process, out, err, problem)
 
 
-async def _read_all(descriptor: int) -> str:
-    """Return what comes until the other end closes: at exec, or with the launcher's end."""
-    stream = asyncio.StreamReader()
+async def _pipe(descriptor: int) -> _Pipe:
+    stream = StreamReader(limit=_PIPE_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb")
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
     )
-    try:
-        return (await stream.read()).decode(errors="replace")
-    finally:
-        transport.close()
+    return _Pipe(stream, transport)
 
 
-async def _copy(source: asyncio.StreamReader | None, stream: str, log: ContainerLog) -> None:
-    assert source is not None, "output is piped"
+async def _copy(source: StreamReader, stream: str, log: ContainerLog) -> None:
     while data := await source.read(_PIPE_BYTES):
         try:
             log.append(stream, data)

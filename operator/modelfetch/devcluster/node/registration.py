@@ -73,7 +73,7 @@ class Registration:
                 "holderIdentity": self._settings.name,
                 "leaseDurationSeconds": _LEASE_DURATION_S,
                 "renewTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            }
+            },
         }
 
     async def _write_status(self, *, ready: bool, reason: str, message: str) -> None:
