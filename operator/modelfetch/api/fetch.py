@@ -24,7 +24,7 @@ from modelfetch.api.meta import (
     Word,
     parse_duration_s,
 )
-from modelfetch.api.rules import NO_TOKEN, VISIBLE, Rule
+from modelfetch.api.rules import NO_TOKEN, VISIBLE, Rule, matching
 from modelfetch.api.source import Source
 
 Phase = Literal[
@@ -33,9 +33,13 @@ Phase = Literal[
 RECONCILE_ANNOTATION = "modelfetch.io/reconcile-at"
 
 Glob = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\\]+$"), VISIBLE, NO_TOKEN]
-MetadataKey = Annotated[
-    str, StringConstraints(max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$"), NO_TOKEN
-]
+_METADATA_KEY = matching(
+    "^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$",
+    "must be letters, digits, '-', '_', '.' and '/', a letter or digit at both ends",
+    accepted=("owner", "example.com/owner"),
+    refused=("", "-a", "a/", "a b", "ä"),
+)
+MetadataKey = Annotated[str, StringConstraints(max_length=63), _METADATA_KEY, NO_TOKEN]
 Checksum = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 
 

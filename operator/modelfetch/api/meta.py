@@ -25,7 +25,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from modelfetch.api.rules import CEL_KEY, NO_TOKEN, VISIBLE, VISIBLE_TEXT, Rule
+from modelfetch.api.rules import CEL_KEY, NO_TOKEN, VISIBLE, VISIBLE_TEXT, Rule, matching
 
 GROUP = "modelfetch.io"
 VERSION = "v1alpha1"
@@ -115,6 +115,12 @@ _AT_MOST_1E = Rule(
     accepted=(10**18, "1T", "888888Ti"),
     refused=("999999999Ti", "1000001T"),
 )
+_STEPS = matching(
+    RELATIVE_PATH_PATTERN,
+    "must be a relative path: '/' between its steps only, and no backslash",
+    accepted=("model.gguf", "a/b c/d"),
+    refused=("", "/", "/a", "a/", "a//b", "a\\b"),
+)
 _NO_PARENT_STEPS = Rule(
     cel="!self.split('/').exists(s, s == '.' || s == '..')",
     message="must not contain '.' or '..' steps",
@@ -154,7 +160,8 @@ ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=2
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 RelativePath = Annotated[
     str,
-    StringConstraints(pattern=RELATIVE_PATH_PATTERN, max_length=512),
+    StringConstraints(max_length=512),
+    _STEPS,
     VISIBLE,
     _NO_OUTER_SPACES,
     _NO_PARENT_STEPS,

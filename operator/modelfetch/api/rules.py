@@ -92,6 +92,7 @@ NO_TOKEN = Rule(
     refused=("hf_" + "a" * 34,),
 )
 
+
 def _in_ascii(characters: str) -> str:
     # Server-side apply (Helm, Flux, kubectl) sends JSON that the API server reads as YAML, which refuses a raw U+FFFF.
     return "".join(c if c.isascii() else f"\\x{{{ord(c):x}}}" for c in characters)

@@ -19,13 +19,17 @@ from modelfetch.api.meta import (
     StatusModel,
     parse_quantity,
 )
-from modelfetch.api.rules import Rule
+from modelfetch.api.rules import Rule, matching
 
 _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-LabelKey = Annotated[
-    str, StringConstraints(pattern=rf"^({_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_LABEL_NAME}$", max_length=317)
-]
+_LABEL_KEY = matching(
+    rf"^({_DNS_LABEL}(\.{_DNS_LABEL})*/)?{_LABEL_NAME}$",
+    "must be a label's key: a name of letters, digits, '-', '_' and '.', with a domain and '/' before it or without",
+    accepted=("pool", "example.com/Pool_1", "nvidia.com/gpu.present"),
+    refused=("", "/pool", "a/b/c", "Example.com/pool", "-pool", "a" * 64, "a..b/c"),
+)
+LabelKey = Annotated[str, StringConstraints(max_length=317), _LABEL_KEY]
 LabelValue = Annotated[str, StringConstraints(pattern=rf"^({_LABEL_NAME})?$", max_length=63)]
 PriorityClassName = Annotated[
     ObjectName,
@@ -190,14 +194,14 @@ class ModelStoreSpec(ApiModel):
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="self.claimName == oldSelf.claimName",
-            message="claimName cannot be changed; make another ModelStore",
+            message="claimName cannot be changed: another volume needs another ModelStore",
             holds=lambda new, old: new.claim_name == old.claim_name,
             accepted=(({"claimName": "a", "slots": 1}, {"claimName": "a", "slots": 2}),),
             refused=(({"claimName": "a"}, {"claimName": "b"}),),
         ),
         Rule(
             cel="has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",
-            message="path cannot be changed; make another ModelStore",
+            message="path cannot be changed: another folder needs another ModelStore",
             holds=lambda new, old: new.path == old.path,
             accepted=(({"claimName": "a", "path": "p"}, {"claimName": "a", "path": "p", "slots": 2}),),
             refused=(
