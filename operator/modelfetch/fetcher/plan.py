@@ -50,6 +50,7 @@ def make_plan(listing: Listing, order: FetchOrder) -> Plan:
     wanted = select(listing.files, order.selection, only)
     check_count(len(wanted), order.limits)
     check_paths(file.path for file in wanted)
+    check_regular(wanted)
     check_sizes(wanted, order.limits)
     checksums = {path: text.removeprefix("sha256:") for path, text in order.checksums.items()}
     check_checksums_are_used(checksums, wanted)
@@ -104,6 +105,17 @@ def check_count(count: int, limits: OrderLimits) -> None:
             Reason.TOO_MANY_FILES,
             f"expected at most {limits.max_files} files (limits.maxFiles), {count} are wanted",
         )
+
+
+def check_regular(files: Iterable[RemoteFile]) -> None:
+    """Return when all are files; raises FetchError(LinkRejected) naming one that is a link or another repository."""
+    for file in files:
+        if not file.is_regular:
+            raise FetchError(
+                Reason.LINK_REJECTED,
+                f"expected only regular files, {shown(file.path)} is a link or another repository",
+                file=file.path,
+            )
 
 
 def check_sizes(files: Iterable[RemoteFile], limits: OrderLimits) -> None:

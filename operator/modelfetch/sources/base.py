@@ -17,6 +17,7 @@ class RemoteFile:
     `path` is relative, as listed (checked by the plan). `size` is None when unknown before the transfer.
     At most one of `sha256` and `git_blob` (hex) is what the listing gives to compare with.
     `asserted_by_user` is True where the digest stands in the order rather than in the source's answer.
+    `is_regular` is False for what is neither file nor folder there: a link, another repository.
     """
 
     path: str
@@ -24,6 +25,7 @@ class RemoteFile:
     sha256: str | None = None
     git_blob: str | None = None
     asserted_by_user: bool = False
+    is_regular: bool = True
 
 
 @dataclass(frozen=True)

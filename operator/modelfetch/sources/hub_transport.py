@@ -5,6 +5,8 @@ redirects, size and retries follow our rules. Of a request only the address coun
 that the library might find by itself, are left behind; the credential is ours and bound to its origin.
 """
 
+import json
+
 import httpx2
 
 from modelfetch.errors import FetchError
@@ -28,6 +30,18 @@ class Pages:
     def __init__(self, limit: int = PAGES_LIMIT) -> None:
         self._limit = limit
         self._seen: set[str] = set()
+        self.irregular: set[str] = set()
+        """Paths of entries that are neither file nor folder."""
+
+    def look_at(self, body: bytes) -> None:
+        """Note the entries of a page that are neither file nor folder: the library would take them for folders."""
+        try:
+            page = json.loads(body)
+        except (ValueError, RecursionError):
+            return  # no page; the library says so in its own way
+        for entry in page if isinstance(page, list) else ():
+            if isinstance(entry, dict) and entry.get("type") not in ("file", "directory"):
+                self.irregular.add(str(entry.get("path")))
 
     @property
     def count(self) -> int:
@@ -73,6 +87,7 @@ class GuardedTransport(httpx2.BaseTransport):
         answer = self._session.get(
             url, headers={"Accept": "application/json"}, credential=self._credential, limit_bytes=ANSWER_LIMIT
         )
+        self._pages.look_at(answer.body)
         return httpx2.Response(answer.status, headers=self._headers(url, answer), content=answer.body)
 
     def _headers(self, url: Url, answer: Response) -> list[tuple[str, str]]:

@@ -120,7 +120,9 @@ class HubSource:
                 raise FetchError(
                     Reason.SOURCE_UNAVAILABLE, f"expected a listing of {self._name} that ends, got a page again"
                 )
-            if isinstance(entry, RepoFile):
+            if entry.path in pages.irregular:
+                yield RemoteFile(entry.path, None, is_regular=False)
+            elif isinstance(entry, RepoFile):
                 yield remote_file(entry)
 
 

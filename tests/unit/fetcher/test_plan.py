@@ -84,6 +84,7 @@ HTTP = HttpSource(files=[HttpFile(url="https://h.example/x", path="x", sha256=A)
         ((RemoteFile("x", 1),), {"verification_mode": "Require"}, Reason.SPEC_INVALID, "verification.checksums"),
         ((WEIGHTS, RemoteFile("model.safetensors", 2)), {}, Reason.PATH_REJECTED, "twice"),
         ((RemoteFile("../x", 1),), {}, Reason.PATH_REJECTED, "'..' step"),
+        ((CONFIG, RemoteFile("link", None, is_regular=False)), {}, Reason.LINK_REJECTED, "'link'"),
         (
             (RemoteFile("x", 1, sha256=A, asserted_by_user=True),),
             {"checksums": {"x": f"sha256:{B}"}},

@@ -247,6 +247,13 @@ def test_an_entry_that_contradicts_itself(hub: FixtureHub, patch: dict[str, obje
     assert reason == refusal(hub).reason
 
 
+def test_what_is_no_file_is_listed_as_such(hub: FixtureHub) -> None:
+    """An entry of another type (a link, a submodule) is not dropped silently with the folders."""
+    hub.fail(Listing(append=({"type": "unknown", "path": "link", "oid": "a" * 40},)), path="/tree/")
+
+    assert [base.RemoteFile("link", None, is_regular=False)] == [f for f in listing(hub).files if not f.is_regular]
+
+
 def test_a_commit_that_is_not_the_one_asked_for(hub: FixtureHub) -> None:
     """A hub that answers for another commit than the pinned one is not believed."""
     commit = listing(hub).commit
