@@ -100,7 +100,8 @@ def test_broken_cluster_is_told_and_started_anew(environ: Environ) -> None:
     said: list[str] = []
     start("one", environ, said)
 
-    assert (True, True, True) == (gone, f"etcd{' ' * 22}ended by itself" in told, "what is left of" in said[0])
+    assert (True, True, True) == (gone, f"etcd{' ' * 22}ended by itself" in told, "'one': broken" in told)
+    assert "removing what is left of cluster 'one'" == said[0]
     assert ([], 3) == (processes.members(), len(processes_of("one", environ).members()))
 
 

@@ -62,7 +62,7 @@ def find_summary(name: str, environ: Mapping[str, str]) -> Summary | None:
     """Return the summary of a complete cluster, None where there is none; it may have broken since."""
     state = find_state(name, environ)
     ready = state.read_ready() if state else None
-    return Summary(**ready) if ready else None
+    return None if ready is None else Summary(**ready)
 
 
 @contextmanager

@@ -52,16 +52,18 @@ def statuses(environ: Mapping[str, str]) -> str:
 
 
 def _status(state: State) -> str:
-    ready = state.read_ready()
-    word = "up" if ready else "starting" if is_alive(state.starter) else "unfinished: `up` or `down` cleans it"
     processes = state.processes()
-    return "\n".join(
-        [
-            f"cluster '{state.name}': {word}",
-            f"  {'kubeconfig':<26}{state.kubeconfig}",
-            *(f"  {program.name:<26}{_program(processes, program)}" for program in processes.recorded()),
-        ]
-    )
+    programs = [f"  {program.name:<26}{_program(processes, program)}" for program in processes.recorded()]
+    return "\n".join([f"cluster '{state.name}': {_word(state)}", f"  {'kubeconfig':<26}{state.kubeconfig}", *programs])
+
+
+def _word(state: State) -> str:
+    if state.read_ready() is None:
+        return "starting" if is_alive(state.starter) else "unfinished, `up` or `down` cleans it"
+    processes = state.processes()
+    if all(processes.is_running(program) for program in processes.recorded()):
+        return "up"
+    return "broken, `up` starts it anew"
 
 
 def _program(processes: Processes, program: Program) -> str:
