@@ -1,7 +1,7 @@
 """What `modelfetch pull` shows: for people, for programs, or only the path.
 
 Comes in: the reports of a run and how it ended. Goes out: progress to standard error and results to standard output;
-with `json` all of it to standard output, one document a line. The only module that prints.
+with `json` all of it to standard output, one document a line. Only this module writes for people.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from modelfetch.errors import FetchError, redact
+from modelfetch.fetcher.lines import write_line
 from modelfetch.report import Report
 
 if TYPE_CHECKING:
@@ -243,14 +244,6 @@ def write_lines(stream: TextIO, lines: list[str]) -> None:
     """Write several lines."""
     for line in lines:
         write_line(stream, line)
-
-
-def write_line(stream: TextIO, line: str) -> None:
-    """Write a line at once; when nobody reads any more, the work goes on without an audience."""
-    try:
-        print(line, file=stream, flush=True)
-    except BrokenPipeError:
-        return
 
 
 def trace(error: BaseException) -> None:

@@ -17,6 +17,7 @@ from modelfetch.api.order import FetchOrder, Order, parse
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome
 from modelfetch.fetcher.attempt import Surroundings, carry_out, stopping
+from modelfetch.fetcher.lines import write_line
 from modelfetch.fetcher.token import read_token
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
@@ -47,8 +48,7 @@ def run(environment: Mapping[str, str]) -> int:
 
 def tell(report: Report) -> None:
     """Write the report as a line of standard output, at once."""
-    sys.stdout.write(report.line() + "\n")
-    sys.stdout.flush()
+    write_line(sys.stdout, report.line())
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -1,0 +1,81 @@
+"""The order that a command line means."""
+
+import pytest
+
+from modelfetch.api.source import HuggingFaceSource
+from modelfetch.cli.pull_order import PullOptions, make_order, name_of, source_of
+from modelfetch.cli.surroundings import with_environment
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("hf://sentence-transformers/all-MiniLM-L6-v2", "all-minilm-l6-v2"),
+        ("hf://Qwen/Qwen2.5-7B_Instruct", "qwen2.5-7b-instruct"),
+        ("hf://gpt2", "gpt2"),
+        ("hf://org/a_.-b", "a.b"),
+        ("hf://org/__", "model"),
+        ("https://host.example/dir/Model-Q4_K_M.gguf", "model-q4-k-m.gguf"),
+        ("https://host.example/日本.gguf", "gguf"),
+    ],
+)
+def test_the_name_is_made_of_the_source(source: str, name: str) -> None:
+    """The last part as a DNS name, whatever it holds."""
+
+    assert name == name_of(None, source_of(PullOptions(source)))
+
+
+@pytest.mark.parametrize(
+    ("connections", "files", "each"), [("1", 1, 1), ("3", 3, 1), ("4", 4, 1), ("8", 4, 2), ("16", 4, 4), ("64", 4, 16)]
+)
+def test_connections_are_a_total(connections: str, files: int, each: int) -> None:
+    """Files at once times connections of each is never above what was asked for."""
+    transfer = make_order(PullOptions("hf://org/name", connections=connections), has_token=False).transfer
+
+    assert (files, each) == (transfer.parallel_files, transfer.connections_per_file)
+
+
+def test_defaults() -> None:
+    """Nothing private is allowed, and the limits are those of the API."""
+    order = make_order(PullOptions("hf://org/name"), has_token=False)
+
+    assert ((), (80, 443), False) == (
+        order.egress.allow_networks,
+        order.egress.allow_ports,
+        order.egress.allow_http,
+    )
+    assert (10_000, 86_400.0, 5) == (
+        order.limits.max_files,
+        order.transfer.deadline_s,
+        order.transfer.request_retries,
+    )
+    assert ("local", "local", "name") == (order.namespace, order.owner, order.name)
+
+
+def test_two_pulls_are_two_attempts() -> None:
+    """Private folders of runs at the same time do not meet."""
+    first, second = (make_order(PullOptions("hf://org/name"), has_token=False) for _ in range(2))
+
+    assert first.attempt != second.attempt
+
+
+@pytest.mark.parametrize(
+    ("options", "endpoint"),
+    [
+        (PullOptions("hf://org/name"), "https://mirror.example"),
+        (PullOptions("hf://org/name", endpoint="https://hub.example/"), "https://hub.example"),
+    ],
+)
+def test_the_environment_names_the_hub(options: PullOptions, endpoint: str) -> None:
+    """HF_ENDPOINT counts where no option says otherwise."""
+    source = source_of(with_environment(options, {"HF_ENDPOINT": "https://mirror.example"}))
+    assert isinstance(source, HuggingFaceSource)
+
+    assert endpoint == source.endpoint
+
+
+def test_the_environment_is_not_for_urls() -> None:
+    """HF_ENDPOINT does not get in the way of a file by URL."""
+    options = PullOptions("https://host.example/file")
+
+    assert options == with_environment(options, {"HF_ENDPOINT": "https://mirror.example"})
