@@ -62,8 +62,8 @@ verify: crds docs chart manifests ## Generate everything again and fail if the t
 crds: setup ## Generate crds/ from the resource types, and its copies in the chart and deploy/
 	@mkdir -p crds && $(PY) -m modelfetch.api.crds crds/ && $(PY) -m scripts.chart
 
-docs: setup ## Generate the tables of docs/spec/ from the resource types
-	@$(PY) -m modelfetch.api.docs docs/spec/
+docs: setup ## Generate the tables of docs/ from the resource types and the reasons
+	@$(PY) -m modelfetch.api.docs docs/
 
 chart: setup ## Generate the chart's copies of crds/ and the table of values in its README
 	@$(PY) -m scripts.chart

@@ -9,7 +9,7 @@ import pytest
 
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
-from modelfetch.devcluster.hub.repository import LfsPolicy, RepoSpec
+from modelfetch.devcluster.hub.repository import Files, LfsPolicy, RepoSpec
 from modelfetch.devcluster.hub.rules import Corrupt, Match, Rate, Rule, Status
 from modelfetch.devcluster.summary import Summary
 from tests.cluster.world import World, condition, new_world, until
@@ -28,7 +28,7 @@ def world(full_cluster: Summary, tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def hub() -> Iterator[FixtureHub]:
     """A hub of its own, so that its rules concern nobody else."""
-    files = {"config.json": "{}", "model.safetensors": Weights(3 * MIB, seed=7)}
+    files: Files = {"config.json": "{}", "model.safetensors": Weights(3 * MIB, seed=7)}
     specs = [
         RepoSpec("acme/model", files, lfs=LfsPolicy()),
         RepoSpec("acme/gated", files, gated="manual"),

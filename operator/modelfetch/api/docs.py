@@ -1,26 +1,45 @@
-"""The tables of docs/spec, made from the CRDs: `python -m modelfetch.api.docs docs/spec/`.
+"""The generated tables of docs/: `python -m modelfetch.api.docs docs/`.
 
-A page holds its own words and, between `<!-- generated: NAME -->` and `<!-- end -->`, what this writes: the tables
-`spec` and `status` (every field), `rules` (what goes beyond a field's type) and `columns` (of `kubectl get`).
+A page holds its own words and, between `<!-- generated: NAME -->` and `<!-- end -->`, what this writes: in docs/spec
+the tables `spec` and `status` (every field), `rules` (what goes beyond a field's type) and `columns` (of `kubectl
+get`), made from the CRDs; in docs/reasons.md the table `reasons`, made from reasons.py.
 """
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from modelfetch.api.crds import KINDS, Kind, schema_of
 from modelfetch.api.rules import CEL_KEY
 from modelfetch.api.schema import Schema, flow
+from modelfetch.reasons import TABLE, Backoff
 
 _MARKED = re.compile(r"(<!-- generated: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BACKOFFS = {
+    Backoff.NONE: "no: Stalled",
+    Backoff.NORMAL: "yes, up to retry.limit",
+    Backoff.DISRUPTION: "yes, not counted",
+    Backoff.WAIT: "when it changes",
+}
 _SIMPLE = ("string", "integer", "boolean")
 
 
 def page(kind: Kind, text: str) -> str:
     """Return the page with its tables written anew; raises KeyError on a name that is no table."""
     tables = {"spec": _fields(kind, "spec"), "status": _fields(kind, "status"), "rules": _rules(kind)}
-    tables["columns"] = _columns(kind)
+    return _filled(text, tables | {"columns": _columns(kind)})
+
+
+def reasons_page(text: str) -> str:
+    """Return the page of the reasons with its table written anew."""
+    head = ["Reason", "Tried again", "Exit code", "What to do"]
+    rows = [[f"`{reason}`", _BACKOFFS[row.backoff], str(row.exit_code), row.remedy] for reason, row in TABLE.items()]
+    return _filled(text, {"reasons": _table([head, *rows])})
+
+
+def _filled(text: str, tables: dict[str, str]) -> str:
     return _MARKED.sub(lambda marked: f"{marked[1]}{tables[marked[2]]}{marked[3]}", text)
 
 
@@ -96,11 +115,15 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the tables of every kind's page in the folder that is named."""
+    """Write the generated tables of every page below the folder that is named."""
     (folder,) = arguments
     for kind in KINDS:
-        path = Path(folder) / f"{kind.name.lower()}.md"
-        path.write_text(page(kind, path.read_text(encoding="utf-8")), encoding="utf-8")
+        _rewrite(Path(folder) / "spec" / f"{kind.name.lower()}.md", partial(page, kind))
+    _rewrite(Path(folder) / "reasons.md", reasons_page)
+
+
+def _rewrite(path: Path, make: Callable[[str], str]) -> None:
+    path.write_text(make(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

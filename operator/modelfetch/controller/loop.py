@@ -27,8 +27,6 @@ from modelfetch.core.status import differs_in_substance, dump
 from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 
-WRITE_EVERY_S = 10.0
-"""Seconds between two writes of one status that differ in counters only (design.md 2.2)."""
 RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
 STORE_DEBOUNCE_S = 1.0
@@ -40,6 +38,7 @@ class Loop:
     """Everything between an event and an API call."""
 
     def __init__(self, kube: Kube, settings: Settings, clock: Clock, namespaces: tuple[str, ...] = ()) -> None:
+        """`namespaces` empty means all of them."""
         self.mirror = Mirror()
         self.queue: KeyedQueue[Key] = KeyedQueue()
         self._kube = kube
@@ -261,14 +260,15 @@ class Loop:
         return tuple(gone)
 
     async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> None:
-        """Write the status where it differs; where only counters do, at most every WRITE_EVERY_S."""
+        """Write the status where it differs; where only counters do, not before the set interval is over."""
+        every_s = self._settings.progress_interval_s
         body = self.mirror.get(key)
         if status is None or body is None or body["metadata"]["uid"] != meta.uid:
             return
         old = body.get("status") or {}
         if old == status:
             return
-        due_s = self._written.get(meta.uid, -WRITE_EVERY_S) + WRITE_EVERY_S - self._clock.monotonic()
+        due_s = self._written.get(meta.uid, -every_s) + every_s - self._clock.monotonic()
         if due_s > 0 and not differs_in_substance(old, status):
             self.queue.schedule_sooner(key, due_s)
             return

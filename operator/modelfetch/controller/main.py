@@ -102,6 +102,14 @@ def parser() -> argparse.ArgumentParser:
         help="whether sources may be plain http:// (MODELFETCH_ALLOW_HTTP; default: no)",
     )
     flags.add_argument(
+        "--progress-interval",
+        type=float,
+        default=float(os.environ.get("MODELFETCH_PROGRESS_INTERVAL", "10")),
+        metavar="SECONDS",
+        help="time between two writes of one resource's progress; a change of its phase is written at once "
+        "(MODELFETCH_PROGRESS_INTERVAL; default %(default)s)",
+    )
+    flags.add_argument(
         "--probe-port",
         type=int,
         default=int(os.environ.get("MODELFETCH_PROBE_PORT", "8080")),
@@ -133,6 +141,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         ),
         huggingface_endpoint=args.huggingface_endpoint,
         run_as_user=None if args.run_as_user == "namespace" else int(args.run_as_user),
+        progress_interval_s=args.progress_interval,
     )
 
 

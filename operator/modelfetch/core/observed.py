@@ -35,6 +35,8 @@ class Settings:
     huggingface_endpoint: str = "https://huggingface.co"
     run_as_user: int | None = 65532
     """User and group of the fetch Pods; None leaves it to the namespace (OpenShift)."""
+    progress_interval_s: float = 10.0
+    """Seconds between two writes of one status that differ in counters only (design.md 2.2)."""
 
 
 @dataclass(frozen=True)

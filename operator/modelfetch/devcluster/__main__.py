@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands.add_parser("up", help="start a cluster and print how to use it"))
     _add_down(commands.add_parser("down", help="end a cluster and remove its files"))
+    _add_demo(commands.add_parser("demo", help="show the whole way: apply, progress, Ready, refusals"))
     status = commands.add_parser("status", help="list this user's clusters and their processes")
     status.set_defaults(run=lambda _: _print(statuses(os.environ)))
     binaries = commands.add_parser("binaries", help="fetch or build the control plane's programs")
@@ -72,6 +73,11 @@ def _add_down(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_down)
 
 
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--uri", metavar="hf://…", help="fetch this model from the real hub instead")
+    parser.set_defaults(run=_demo)
+
+
 def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default=DEFAULT_NAME, help="which cluster, of a-z, 0-9 and - (default %(default)s)")
 
@@ -91,6 +97,13 @@ def _down(options: argparse.Namespace) -> None:
     for name in list_names(os.environ) if options.all else [options.name]:
         if not down(name, os.environ, _say):
             _print(f"there is no cluster '{name}'")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    # Imported here: the other commands need neither rich nor a client.
+    from modelfetch.devcluster.demo import demo
+
+    demo(options.uri, os.environ, datetime.now(UTC), _say)
 
 
 def _print(text: str) -> None:

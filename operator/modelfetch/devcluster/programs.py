@@ -47,6 +47,7 @@ def operator_command(state: State, huggingface_endpoint: str | None) -> list[str
     flags: dict[str, Path | str] = {
         "--kubeconfig": kubeconfig_of(state, OPERATOR),
         "--allow-port": "any",
+        "--progress-interval": "1",
         "--log-format": "console",
     }
     networks = ["--allow-network", "127.0.0.0/8", "--allow-network", "::1/128"]

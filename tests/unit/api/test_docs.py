@@ -47,11 +47,12 @@ def test_every_field_and_column_is_in_a_table(kind: Kind) -> None:
 
 def test_main_writes_the_tables(tmp_path: Path) -> None:
     """The command fills the marked places of every page and leaves the other words alone."""
-    for kind in KINDS:
-        path = tmp_path / f"{kind.name.lower()}.md"
-        path.write_text("Own words.\n<!-- generated: columns -->\nold\n<!-- end -->\nMore.\n", encoding="utf-8")
+    (tmp_path / "spec").mkdir()
+    for page, table in (("spec/modelfetch", "columns"), ("spec/modelstore", "columns"), ("reasons", "reasons")):
+        text = f"Own words.\n<!-- generated: {table} -->\nold\n<!-- end -->\nMore.\n"
+        (tmp_path / f"{page}.md").write_text(text, encoding="utf-8")
     docs.main([str(tmp_path)])
-    written = (tmp_path / "modelfetch.md").read_text(encoding="utf-8")
+    written = (tmp_path / "spec" / "modelfetch.md").read_text(encoding="utf-8")
 
     assert written.startswith("Own words.\n<!-- generated: columns -->\n| Column |")
     assert written.endswith(" |\n<!-- end -->\nMore.\n")
@@ -86,3 +87,10 @@ def test_examples_are_valid() -> None:
     assert None not in [parsed(manifest["kind"], manifest["spec"]) for manifest in manifests]
     assert 2 == len(sources)
     assert 1 == len({Source.model_validate(source).normalise().model_dump_json() for source in sources})
+
+
+def test_the_table_of_reasons_is_the_generated_one() -> None:
+    """The committed page holds what `make docs` makes of reasons.py as it is."""
+    text = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+
+    assert docs.reasons_page(text) == text
