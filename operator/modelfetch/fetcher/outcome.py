@@ -6,7 +6,7 @@ termination message. Nothing in it can hold a secret: messages come from FetchEr
 
 import traceback
 
-from modelfetch.errors import FetchError
+from modelfetch.errors import FetchError, sanitise
 from modelfetch.reasons import Reason
 from modelfetch.report import TERMINATION_LIMIT, Artifact, Owner, Report
 
@@ -32,12 +32,20 @@ def failed(last: Report, error: FetchError) -> Report:
             "event": "result",
             "ok": False,
             "reason": error.reason,
-            "message": error.message,
+            "message": _naming_its_file(error),
             "remedy": row.remedy,
             "retryable": row.retryable,
             "file": error.file,
         }
     )
+
+
+def _naming_its_file(error: FetchError) -> str:
+    # The engine knows which file it moved, its parts only the bytes: here the two come together.
+    if error.file is None or error.file in error.message:
+        return error.message
+    file = error.file if len(error.file) <= 200 else f"{error.file[:150]}…{error.file[-49:]}"
+    return sanitise(f"'{file}': {error.message}")
 
 
 def defect(error: BaseException) -> FetchError:

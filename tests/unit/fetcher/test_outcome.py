@@ -27,6 +27,20 @@ def test_a_refusal_carries_its_row(reason: Reason) -> None:
     assert reason.row.exit_code == outcome.exit_code(failed)
 
 
+@pytest.mark.parametrize(
+    ("message", "file", "told"),
+    [
+        ("expected 1 byte, got 2", "a/b.bin", "'a/b.bin': expected 1 byte, got 2"),
+        ("expected 1 byte for 'b.bin', got 2", "b.bin", "expected 1 byte for 'b.bin', got 2"),
+        ("expected 1 byte, got 2", None, "expected 1 byte, got 2"),
+    ],
+)
+def test_a_refusal_names_its_file(message: str, file: str | None, told: str) -> None:
+    """Whoever reads only the message learns which file it is about, once."""
+
+    assert told == outcome.failed(LAST, FetchError(Reason.SIZE_MISMATCH, message, file=file)).message
+
+
 def test_a_good_end() -> None:
     """A published artifact is ok and exits 0."""
     artifact = Artifact(digest="sha256:" + "0" * 64, path="models/a/b/c", commit="c" * 40, files=1, bytes=2)
