@@ -120,14 +120,15 @@ class EvilServer:
     script: Script
     tls: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
+    port: int = 0
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     bytes_sent: int = 0
 
     def __post_init__(self) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._listener = socket.create_server((self.host, 0), family=family, backlog=64)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = socket.create_server((self.host, self.port), family=family, backlog=64)
+        self.port = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -249,9 +250,11 @@ class EvilServer:
 
 
 @contextlib.contextmanager
-def evil_server(script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[EvilServer]:
-    """Run a server for the block; afterwards nothing of it is left."""
-    server = EvilServer(script, tls, host)
+def evil_server(
+    script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[EvilServer]:
+    """Run a server for the block, on a free port unless told; afterwards nothing of it is left."""
+    server = EvilServer(script, tls, host, port)
     server.start()
     try:
         yield server

@@ -21,24 +21,30 @@ class MemorySink:
     """A FileSink in memory; `failure` is raised by the next write where set."""
 
     def __init__(self, failure: Exception | None = None) -> None:
-        self.content = bytearray()
+        self._content = bytearray()
         self.truncations: list[int] = []
         self.failure = failure
         self._lock = threading.Lock()
+
+    @property
+    def content(self) -> bytes:
+        """What is in the file."""
+        with self._lock:
+            return bytes(self._content)
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Put `data` at `offset`, zeros before it where nothing is yet."""
         if self.failure is not None:
             raise self.failure
         with self._lock:
-            self.content.extend(bytes(max(0, offset + len(data) - len(self.content))))
-            self.content[offset : offset + len(data)] = data
+            self._content.extend(bytes(max(0, offset + len(data) - len(self._content))))
+            self._content[offset : offset + len(data)] = data
 
     def truncate(self, size: int) -> None:
         """Cut to `size` bytes."""
         self.truncations.append(size)
         with self._lock:
-            del self.content[size:]
+            del self._content[size:]
 
 
 class Waits:

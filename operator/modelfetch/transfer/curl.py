@@ -374,6 +374,8 @@ class _Exchange:
             raise FetchError(
                 Reason.REDIRECT_REJECTED, f'redirect to "{self._url.where}" refused: {self._refused.message}'
             )
+        if "certificate has expired" in text or "certificate is not yet valid" in text:
+            text += " (or this machine's clock is wrong)"
         raise self._error(reason_of(code, text), f"{text[:1].lower()}{text[1:]}" or f"libcurl error {code}")
 
     def _error(self, reason: Reason, message: str) -> FetchError:

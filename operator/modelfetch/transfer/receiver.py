@@ -77,10 +77,11 @@ def _receive_span(run: "_Run", reception: Reception, reader: Reader, retry: Retr
             reader.read(Span(run.position, run.span.end), run.take, expected, reception.opened)
             return run.finish()
         except FetchError as error:
-            if run.is_whole:
-                return run.finish()
             if error.reason not in TRANSIENT:
                 raise
+            if run.is_whole:
+                # Broken after the last byte: there is nothing left to ask for.
+                return run.finish()
             if run.position > 0 and not reception.can_resume:
                 raise Interrupted(error) from error
             failures = 1 if run.position - before >= PROGRESS_BYTES else failures + 1
@@ -105,7 +106,8 @@ class _Run:
 
     @property
     def is_whole(self) -> bool:
-        return self._end is not None and self.position == self._end
+        """Whether all bytes of a known number, at least one, have arrived."""
+        return self._end is not None and self.span.start < self.position == self._end
 
     def take(self, data: memoryview) -> None:
         """Copy `data` into the current buffers; the Sink that the reader calls."""

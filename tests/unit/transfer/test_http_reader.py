@@ -32,13 +32,18 @@ class Reading:
     """What one read handed over."""
 
     def __init__(self) -> None:
-        self.content = bytearray()
+        self._content = bytearray()
         self.identity: Identity | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The bytes so far."""
+        return bytes(self._content)
 
     def take(self, data: memoryview) -> None:
         """Keep the bytes."""
         assert self.identity is not None
-        self.content.extend(data)
+        self._content.extend(data)
 
     def opened(self, identity: Identity) -> None:
         """Keep the identity."""
@@ -306,7 +311,7 @@ def test_an_expired_address_is_resolved_again(session: Session, status: int) -> 
     )
     with evil_server(fresh_only) as cdn, evil_server(hub_of(cdn.url())) as hub:
         reader = HttpReader(session, parse_url(hub.url()))
-        content = bytes(read(reader, Span(0, 1000)).content + read(reader, Span(1000, 2000)).content)
+        content = read(reader, Span(0, 1000)).content + read(reader, Span(1000, 2000)).content
 
     assert (CONTENT[:2000], ["/file?sig=0", "/file?sig=0", "/file?sig=1"]) == (content, cdn.targets())
 
@@ -317,9 +322,12 @@ def test_an_expired_address_is_resolved_again(session: Session, status: int) -> 
 )
 def test_resolving_again_is_bounded(session: Session, status: int, reason: Reason) -> None:
     """A CDN that refuses every fresh address ends the read with its own reason."""
-    with evil_server(lambda _request: Answer(status)) as cdn, evil_server(hub_of(cdn.url())) as hub:
-        with pytest.raises(FetchError) as caught:
-            read(HttpReader(session, parse_url(hub.url())))
+    with (
+        evil_server(lambda _request: Answer(status)) as cdn,
+        evil_server(hub_of(cdn.url())) as hub,
+        pytest.raises(FetchError) as caught,
+    ):
+        read(HttpReader(session, parse_url(hub.url())))
 
     assert (reason, RESOLUTIONS) == (caught.value.reason, len(hub.requests))
 
