@@ -38,7 +38,8 @@ def shared_cluster(kind: str, flags: Sequence[str], holders_file: Path) -> Itera
             _devcluster("up", "--name", name, *flags)
             summary = find_summary(name, os.environ)
             assert summary is not None
-            asyncio.run(_apply_latest(summary))
+            if summary.parts["manifests"]:
+                asyncio.run(_apply_latest(summary))
         try:
             yield summary
         finally:

@@ -197,6 +197,8 @@ async def _watch(loop: Loop, args: argparse.Namespace, connection: Connection, s
         liveness_endpoint=f"http://0.0.0.0:{args.probe_port}/healthz" if args.probe_port else None,
         stop_flag=stop,
     )
+    # Kopf takes SIGTERM and SIGINT over, and returns when one came; on anything else it raises.
+    stop.set()
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -24,6 +24,7 @@ from modelfetch.devcluster.kubeconfig import Identity, write_kubeconfig
 from modelfetch.devcluster.state import State
 
 ADMIN, CONTROLLERS, NODE = "admin", "system:kube-controller-manager", "modelfetch:process-node"
+_NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
 _PORT_TRIES = 5
 _POLL_S = 0.05
 _ANSWER_WITHIN_S = 5.0
@@ -77,8 +78,10 @@ def start_control_plane(
 def end_control_plane(state: State, within_s: float = 10.0) -> None:
     """Afterwards no process of the cluster is left, each ended before what it needs; raises ClusterFailure."""
     processes = state.processes()
-    for program in reversed(processes.recorded()):
-        processes.end(program, within_s)
+    programs = processes.recorded()
+    processes.end([program for program in programs if program.name not in _NAMES], within_s)
+    for program in reversed([program for program in programs if program.name in _NAMES]):
+        processes.end([program], within_s)
     processes.end_all(within_s)
 
 

@@ -81,14 +81,12 @@ class Processes:
         text = self.log(name).read_text(encoding="utf-8", errors="replace")
         return "\n".join(f"    {line[:300]}" for line in text.splitlines()[-lines:])
 
-    def end(self, program: Program, within_s: float) -> None:
-        """Afterwards the program has ended: asked with SIGTERM, killed with its group after `within_s` seconds."""
-        if self.is_running(program):
-            _signal(program.pid, signal.SIGTERM)
-            _until(lambda: not self.is_running(program), within_s)
-        if self.is_running(program):
-            _signal_group(program.pid, signal.SIGKILL)
-            _until(lambda: not self.is_running(program), within_s)
+    def end(self, programs: Sequence[Program], within_s: float) -> None:
+        """Afterwards these have ended: asked all at once with SIGTERM, killed with their groups after `within_s` seconds."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for program in filter(self.is_running, programs):
+                _signal(program.pid, number, whole_group=number == signal.SIGKILL)
+            _until(lambda: not any(map(self.is_running, programs)), within_s)
 
     def end_all(self, within_s: float) -> None:
         """Afterwards no process of the cluster is left; raises ClusterFailure for one that cannot be killed."""
@@ -141,17 +139,12 @@ def _environ(pid: int) -> list[bytes]:
         return []
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def _signal(pid: int, number: signal.Signals, *, whole_group: bool = False) -> None:
+    send = os.killpg if whole_group else os.kill
     try:
-        os.kill(pid, number)
+        send(pid, number)
     except ProcessLookupError:
-        return
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
+        # It has ended between the look and the signal.
         return
 
 

@@ -84,7 +84,7 @@ def test_end_is_certain(processes: Processes, argv: list[str]) -> None:
     """A program is gone after `end`, also one that ignores SIGTERM."""
     program = processes.start("program", argv, os.environ)
     started = has_started(processes, "program")
-    processes.end(program, within_s=0.5)
+    processes.end([program], within_s=0.5)
 
     assert (True, False, []) == (started, processes.is_running(program), processes.members())
 
@@ -121,7 +121,7 @@ def test_later_process_with_the_same_pid_is_another(processes: Processes) -> Non
     """A record whose start time differs does not count as running, and `end` leaves the namesake alone."""
     program = processes.start("program", SLEEPS, os.environ)
     namesake = replace(program, started=program.started - 1)
-    processes.end(namesake, within_s=0.1)
+    processes.end([namesake], within_s=0.1)
 
     assert (False, True) == (processes.is_running(namesake), processes.is_running(program))
 
