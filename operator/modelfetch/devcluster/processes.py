@@ -82,7 +82,7 @@ class Processes:
         return "\n".join(f"    {line[:300]}" for line in text.splitlines()[-lines:])
 
     def end(self, programs: Sequence[Program], within_s: float) -> None:
-        """Afterwards these have ended: asked all at once with SIGTERM, killed with their groups after `within_s` seconds."""
+        """Afterwards these have ended: SIGTERM to all at once, SIGKILL to the groups after `within_s` seconds."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             for program in filter(self.is_running, programs):
                 _signal(program.pid, number, whole_group=number == signal.SIGKILL)

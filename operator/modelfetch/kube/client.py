@@ -261,7 +261,7 @@ class Kube:
 
 
 def _encode(body: Object) -> bytes:
-    # What is applied is read as YAML, which knows JSON's escapes except pairs of surrogates, and refuses some characters
+    # What is applied is read as YAML, which knows JSON's escapes except pairs of surrogates, and refuses some signs
     # unless they are escaped.
     text = json.dumps(body, ensure_ascii=False)
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
