@@ -93,7 +93,8 @@ class Report(_Model):
 
 def parse(text: str) -> Report | None:
     """Return the last whole report in `text`, or None where there is none; never raises on foreign output."""
-    for line in reversed(text.splitlines()):
+    # Not splitlines(): it also ends lines at characters that JSON leaves as they are.
+    for line in reversed(text.split("\n")):
         if not line.lstrip().startswith("{"):
             continue
         try:

@@ -56,6 +56,8 @@ class Informer:
                     self._forget(item)
                 elif kind != "BOOKMARK":
                     self._keep(item)
+            # A server that is going down ends each watch at once, without an error.
+            await asyncio.sleep(_FIRST_DELAY_S)
 
     def _keep(self, item: Object) -> None:
         before = self.items.get(uid(item))
