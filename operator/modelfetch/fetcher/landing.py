@@ -79,7 +79,10 @@ class Landing:
 
     def commit(self, store: Store, moved: Moved) -> Blob:
         """Publish the verified content under its digest and return it; the private file is gone then."""
-        return store.blobs.commit(self.berth.ingest, self._opened(), moved.sha256, moved.size)
+        blob = store.blobs.commit(self.berth.ingest, self._opened(), moved.sha256, moved.size)
+        if self.file.git_blob is not None:
+            store.blobs.remember_git_blob(self.berth.ingest, self.file.git_blob, blob)
+        return blob
 
     def _opened(self) -> Partial:
         with self._lock:

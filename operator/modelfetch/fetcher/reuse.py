@@ -15,7 +15,7 @@ from modelfetch.fetcher.verify import content_key
 from modelfetch.store.blobs import Blob
 from modelfetch.store.faults import Vanished
 from modelfetch.store.ingest import Ingest
-from modelfetch.store.recheck import is_intact, set_aside
+from modelfetch.store.recheck import Verdict, read_again, set_aside
 from modelfetch.store.store import Store
 
 Blobs = dict[str, Blob]
@@ -41,7 +41,7 @@ class Shelf:
         progress.enter("Verifying")
 
         def recheck(key: str) -> bool:
-            if not self._is_intact(found[key]):
+            if not self._is_intact(found[key], files[key][0].git_blob):
                 return False
             for file in files[key]:
                 progress.reuse(file.path, found[key].size)
@@ -66,11 +66,11 @@ class Shelf:
         size = facts.size if facts is not None else file.size
         return None if size is None else self.store.blobs.find(file.sha256, size)
 
-    def _is_intact(self, blob: Blob) -> bool:
+    def _is_intact(self, blob: Blob, git_blob: str | None) -> bool:
         try:
-            if is_intact(self.store.volume, blob, self.check):
-                return True
+            verdict = read_again(self.store.volume, blob, git_blob, self.check)
         except Vanished:
             return False
-        set_aside(self.ingest, blob)
-        return False
+        if verdict is Verdict.DAMAGED:
+            set_aside(self.ingest, blob)
+        return verdict is Verdict.INTACT

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.store import layout, records
+from modelfetch.store import layout
 from modelfetch.store.fs import Facts, Volume
 from modelfetch.store.ingest import Ingest, Partial, is_sound
 from modelfetch.store.layout import Steps
@@ -34,7 +34,6 @@ class Blobs:
     def __init__(self, volume: Volume, capabilities: Capabilities) -> None:
         self._volume = volume
         self._capabilities = capabilities
-        self._by_git_blob: dict[str, Blob] | None = None
         self._folders: set[Steps] = set()
 
     def find(self, sha256: str, size: int) -> Blob | None:
@@ -46,11 +45,20 @@ class Blobs:
         return Blob(sha256, size) if sound else None
 
     def find_git_blob(self, oid: str) -> Blob | None:
-        """Return the blob that some manifest of this store knows by git's id; pin it before you rely on it."""
-        if self._by_git_blob is None:
-            self._by_git_blob = self._index_git_blobs()
-        known = self._by_git_blob.get(oid)
-        return None if known is None else self.find(known.sha256, known.size)
+        """Return the blob that git's id was remembered for; pin it and read it again before you rely on it."""
+        sha256 = layout.linked_blob(self._volume.link_text(layout.alias(oid)) or "")
+        found = None if sha256 is None else self.facts(sha256)
+        return None if sha256 is None or found is None else self.find(sha256, found.size)
+
+    def remember_git_blob(self, ingest: Ingest, oid: str, blob: Blob) -> None:
+        """Let `find_git_blob` lead to the blob. No fsync: a hint that is lost costs one download of a small file."""
+        path = layout.alias(oid)
+        text = layout.blob_link(path, blob.sha256)
+        if self._volume.link_text(path) != text:
+            private = ingest.staged("alias")
+            self._volume.symlink(text, private, step="alias.symlink")
+            self._volume.make_folders(path[:-1], step="alias.folder")
+            self._volume.rename(private, path, step="alias.rename")
 
     def pin(self, ingest: Ingest, sha256: str, size: int) -> Blob | None:
         """Keep a blob for this attempt, so that no removal can take it; None if it is not (or no longer) here."""
@@ -147,21 +155,6 @@ class Blobs:
             self._volume.rename(partial.path, layout.blob(sha256), step="blob.rename")
         else:
             partial.discard()
-
-    def _index_git_blobs(self) -> dict[str, Blob]:
-        index: dict[str, Blob] = {}
-        for digest in records.manifest_digests(self._volume):
-            for file in self._files_or_nothing(digest):
-                if file.git_blob is not None:
-                    index[file.git_blob] = Blob(file.sha256, file.size)
-        return index
-
-    def _files_or_nothing(self, digest: str) -> tuple[ManifestFile, ...]:
-        try:
-            manifest = records.read_manifest(self._volume, digest)
-        except FetchError:
-            return ()  # a manifest that cannot be read costs a download of small files, nothing else
-        return manifest.files if manifest else ()
 
 
 def _gone(file: ManifestFile) -> FetchError:

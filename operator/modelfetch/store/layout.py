@@ -5,6 +5,7 @@ that comes from outside passes `check_step`: the plan has refused unsafe file na
 
     store.json                                  id and layout version
     blobs/sha256/ab/<64 hex>                    immutable content
+    blobs/git/ab/<40 hex>                       symlink from git's id of a small file to its content, a hint
     manifests/sha256/<64 hex>.json              the files of one model revision
     models/<namespace>/<name>/<revision>/…      the tree that consumers mount
     models/<namespace>/<name>/current           symlink to a revision
@@ -28,6 +29,7 @@ STORE_FILE: Steps = ("store.json",)
 ID_CLAIM: Steps = (".store-id",)
 """A symlink whose text is the store's id: symlink() is exclusive everywhere, so that two first openers agree."""
 BLOBS: Steps = ("blobs", "sha256")
+ALIASES: Steps = ("blobs", "git")
 MANIFESTS: Steps = ("manifests", "sha256")
 MODELS: Steps = ("models",)
 INGEST: Steps = ("ingest",)
@@ -37,6 +39,7 @@ FOREIGN_BUT_FINE = frozenset({"lost+found", ID_CLAIM[0]})
 """Names that may stand in a root that is not a store yet."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
+_GIT_HEX = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _COMMIT = re.compile(r"[0-9a-f]{12,64}")
 _STORE_ID = re.compile(r"[0-9a-f]{32}")
@@ -83,6 +86,13 @@ def is_store_id(text: str) -> bool:
 def blob(sha256: str) -> Steps:
     """Return where the content with this SHA-256 lies."""
     return (*BLOBS, sha256_hex(sha256)[:2], sha256)
+
+
+def alias(git_blob: str) -> Steps:
+    """Return where git's id of a blob leads to its content; raises FetchError(PathRejected) for anything else."""
+    if _GIT_HEX.fullmatch(git_blob) is None:
+        raise FetchError(Reason.PATH_REJECTED, f"expected 40 lower-case hex digits, got '{git_blob}'")
+    return (*ALIASES, git_blob[:2], git_blob)
 
 
 def is_blob_name(name: str) -> bool:
@@ -144,6 +154,12 @@ def owner(namespace: str, name: str) -> Steps:
 def blob_link(tree_file: Steps, sha256: str) -> str:
     """Return the text of a relative symlink at `tree_file` to the blob."""
     return "/".join((*[".."] * (len(tree_file) - 1), *blob(sha256)))
+
+
+def linked_blob(text: str) -> str | None:
+    """Return the SHA-256 of the blob that a `blob_link` leads to, None for any other link."""
+    name = text.rpartition("/")[2]
+    return name if is_blob_name(name) else None
 
 
 def ingest(attempt: str, nonce: str) -> Steps:

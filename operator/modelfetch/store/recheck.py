@@ -1,13 +1,15 @@
 """Whether a blob still is what its name says: read again before it is relied on, set aside when it is not.
 
-Comes in: a pinned blob that a fetch wants to use again. Goes out: True, or False with the blob out of the way, so that
+Comes in: a pinned blob that a fetch wants to use again. Goes out: a verdict; what is damaged is then set aside, so that
 fresh bytes can take its name. Trees that link to the damaged file are rebuilt when their model is next published.
 """
 
 import errno
 import os
 from collections.abc import Callable
+from enum import Enum
 
+from modelfetch.hashing import git_blob as git_hasher
 from modelfetch.hashing import sha256
 from modelfetch.store import layout
 from modelfetch.store.blobs import Blob
@@ -20,8 +22,18 @@ CHUNK_BYTES = 4 * 1024 * 1024
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def is_intact(volume: Volume, blob: Blob, check: Callable[[], None]) -> bool:
-    """Return whether what lies under the blob's name has its digest; a block that cannot be read is damage, too.
+class Verdict(Enum):
+    """What reading a blob again has shown."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+    """Not what its name says; a block that cannot be read is damage, too."""
+    OTHER = "other"
+    """What its name says, but not what git's id stands for: the hint was wrong, the blob is not."""
+
+
+def read_again(volume: Volume, blob: Blob, git_blob: str | None, check: Callable[[], None]) -> Verdict:
+    """Return whether what lies under the blob's name has its digest and, where it is given, git's id.
 
     `check` is called for each few MiB and may raise to stop. Raises Vanished when the blob is gone, else FetchError as
     the volume answers.
@@ -31,19 +43,24 @@ def is_intact(volume: Volume, blob: Blob, check: Callable[[], None]) -> bool:
         fd = os.open(path[-1], _READ_FLAGS, dir_fd=folder)
         with os.fdopen(fd, "rb", buffering=0) as file:
             try:
-                return _digest(file.fileno(), check) == blob.sha256
+                return _compare(file.fileno(), blob, git_blob, check)
             except OSError as error:
                 if error.errno == errno.EIO:
-                    return False
+                    return Verdict.DAMAGED
                 raise
 
 
-def _digest(fd: int, check: Callable[[], None]) -> str:
-    hasher = sha256()
+def _compare(fd: int, blob: Blob, git_blob: str | None, check: Callable[[], None]) -> Verdict:
+    content = sha256()
+    named = None if git_blob is None else git_hasher(blob.size)
     while data := os.read(fd, CHUNK_BYTES):
-        hasher.update(data)
+        content.update(data)
+        if named is not None:
+            named.update(data)
         check()
-    return hasher.hexdigest()
+    if content.hexdigest() != blob.sha256:
+        return Verdict.DAMAGED
+    return Verdict.OTHER if named is not None and named.hexdigest() != git_blob else Verdict.INTACT
 
 
 def set_aside(ingest: Ingest, blob: Blob) -> None:

@@ -112,6 +112,7 @@ def execute_removal(store: Store, plan: RemovalPlan) -> None:
     models = _settle_models(volume)
     manifests = _settle_manifests(volume, plan.manifests)
     _settle_blobs(store, set(plan.blobs) | _files_of_trashed(volume, manifests))
+    _forget_aliases(volume)
     # Last what tells a next run where a killed one stopped.
     for name in (*manifests, *models, *_unknown(volume)):
         volume.remove_tree((*layout.TRASH, name), step="trash.remove")
@@ -258,6 +259,15 @@ def _settle_blobs(store: Store, candidates: set[str]) -> None:
             _put_blob_back(store, (*layout.TRASH, name), layout.trash_kind(name)[1])
         else:
             volume.remove((*layout.TRASH, name), step="blob.delete")
+
+
+def _forget_aliases(volume: Volume) -> None:
+    """Remove the links of git's ids that lead nowhere; one whose blob comes this moment costs a download at most."""
+    for folder in _folders(volume, layout.ALIASES):
+        for path in [(*folder, name) for name in volume.names(folder)]:
+            sha256 = layout.linked_blob(volume.link_text(path) or "")
+            if sha256 is not None and volume.facts(layout.blob(sha256)) is None:
+                volume.remove(path, step="alias.remove")
 
 
 def _put_blob_back(store: Store, trashed: Steps, sha256: str) -> None:

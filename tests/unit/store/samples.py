@@ -54,7 +54,7 @@ def write(store: Store, ingest: Ingest, data: bytes, name: str = "0") -> None:
     middle = len(data) // 2
     partial.write_at(middle, memoryview(data)[middle:])
     partial.write_at(0, memoryview(data)[:middle])
-    store.blobs.commit(ingest, partial, sha256(data), len(data))
+    store.blobs.remember_git_blob(ingest, git_blob(data), store.blobs.commit(ingest, partial, sha256(data), len(data)))
 
 
 def publish(store: Store, content: Content, record: Owner | None = None, commit: str | None = "c" * 40) -> Published:
@@ -92,7 +92,7 @@ def nth(number: int, act: Callable[[], None]) -> Hook:
 
 def violations(root: Path) -> list[str]:
     """Return what is wrong with a store for those who read it; [] at every instant, whoever was killed where."""
-    found = _wrong_blobs(root) + _wrong_manifests(root)
+    found = _wrong_blobs(root) + _wrong_aliases(root) + _wrong_manifests(root)
     for model in root.glob("models/*/*"):
         found += _wrong_model(root, model)
     return found
@@ -120,6 +120,12 @@ def _wrong_blobs(root: Path) -> list[str]:
         if path.stat().st_mode & 0o777 != 0o444:
             found.append(f"{path} has mode {path.stat().st_mode:o}")
     return found
+
+
+def _wrong_aliases(root: Path) -> list[str]:
+    """A hint may lead nowhere, to a blob that is gone, but never to other content."""
+    paths = [path for path in root.glob("blobs/git/*/*") if path.exists()]
+    return [f"{path} leads to other content" for path in paths if git_blob(path.read_bytes()) != path.name]
 
 
 def _wrong_manifests(root: Path) -> list[str]:

@@ -8,7 +8,7 @@ from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store.blobs import Blob
 from modelfetch.store.faults import Vanished
-from modelfetch.store.recheck import is_intact, set_aside
+from modelfetch.store.recheck import Verdict, read_again, set_aside
 from modelfetch.store.store import Store
 from tests.unit.store import samples
 
@@ -35,10 +35,21 @@ def test_content_is_compared_with_its_name(store: Store, root: Path) -> None:
     """Sound content is intact, other content of the same size is not."""
     with store.ingest("a") as ingest:
         samples.write(store, ingest, DATA)
-        before = is_intact(store.volume, BLOB, go_on)
+        before = read_again(store.volume, BLOB, None, go_on)
         damage(root)
 
-    assert (True, False) == (before, is_intact(store.volume, BLOB, go_on))
+    assert (Verdict.INTACT, Verdict.DAMAGED) == (before, read_again(store.volume, BLOB, None, go_on))
+
+
+@pytest.mark.parametrize(
+    ("git_blob", "verdict"), [(samples.git_blob(DATA), Verdict.INTACT), (samples.git_blob(b"x"), Verdict.OTHER)]
+)
+def test_content_is_compared_with_git_s_id(store: Store, git_blob: str, verdict: Verdict) -> None:
+    """Sound content that git's id does not name is told apart from damage."""
+    with store.ingest("a") as ingest:
+        samples.write(store, ingest, DATA)
+
+    assert verdict is read_again(store.volume, BLOB, git_blob, go_on)
 
 
 def test_damage_set_aside_is_replaced_by_a_commit(store: Store, root: Path) -> None:
@@ -49,16 +60,16 @@ def test_damage_set_aside_is_replaced_by_a_commit(store: Store, root: Path) -> N
         store.blobs.pin(ingest, BLOB.sha256, BLOB.size)
         set_aside(ingest, BLOB)
         samples.write(store, ingest, DATA, "2")
-    set_aside_twice = is_intact(store.volume, BLOB, go_on)
+    replaced = read_again(store.volume, BLOB, None, go_on)
 
-    assert (True, DATA) == (set_aside_twice, path_of(root).read_bytes())
+    assert (Verdict.INTACT, DATA) == (replaced, path_of(root).read_bytes())
     assert [] == samples.violations(root)
 
 
 def test_what_is_gone_is_gone(store: Store) -> None:
     """A blob that another program removed meanwhile is Vanished to look at, and nothing to set aside."""
     with pytest.raises(Vanished):
-        is_intact(store.volume, BLOB, go_on)
+        read_again(store.volume, BLOB, None, go_on)
     with store.ingest("a") as ingest:
         assert set_aside(ingest, BLOB) is None  # type: ignore[func-returns-value]
 
@@ -72,4 +83,4 @@ def test_reading_can_be_stopped(store: Store) -> None:
     with store.ingest("a") as ingest:
         samples.write(store, ingest, DATA)
         with pytest.raises(FetchError, match="Cancelled"):
-            is_intact(store.volume, BLOB, stop)
+            read_again(store.volume, BLOB, None, stop)

@@ -56,6 +56,7 @@ def test_what_others_use_stays(store: Store, root: Path) -> None:
     assert [] == wrong
     assert {} == samples.blob_files(root)
     assert [] == samples.leftovers(root) + list(root.glob("manifests/sha256/*")) + list(root.glob("models/ml/*"))
+    assert [] == list(root.glob("blobs/git/*/*"))
 
 
 def test_all_revisions_go_with_their_owner(store: Store, root: Path) -> None:
