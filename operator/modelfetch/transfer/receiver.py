@@ -102,6 +102,8 @@ class _Run:
         self._target = target
         self._end = span.end if span.end is not None else reception.expected_size
         self._buffer = buffer
+        # Assigning to a slice of a bytearray copies twice, to one of a view once.
+        self._room = memoryview(buffer if buffer is not None else b"")
         self._begin = span.start
 
     @property
@@ -118,7 +120,7 @@ class _Run:
         while data:
             size = min(len(data), segment_room(self.position))
             offset = self.position - self._begin
-            self._current()[offset : offset + size] = data[:size]
+            self._current_room()[offset : offset + size] = data[:size]
             self.position += size
             data = data[size:]
             if segment_room(self.position) == segment_room(0):
@@ -137,16 +139,16 @@ class _Run:
             self._reception.buffers.give(self._buffer)
             self._buffer = None
 
-    def _current(self) -> bytearray:
+    def _current_room(self) -> memoryview:
         if self._buffer is None:
             self._buffer = self._reception.buffers.take(lambda: self._reception.is_over)
-        if self._buffer is None:
-            raise _Abandoned
-        return self._buffer
+            if self._buffer is None:
+                raise _Abandoned
+            self._room = memoryview(self._buffer)
+        return self._room
 
     def _flush(self) -> None:
-        buffer = self._current()
-        piece = memoryview(buffer)[: self.position - self._begin]
+        piece = self._room[: self.position - self._begin]
         self._target.sink.write_at(self._begin, piece)
         self._buffer = None
         self._reception.put(self._begin, piece)
