@@ -89,7 +89,7 @@ def explored() -> dict[str, object]:
     """Give what `explore` found in a namespace; skip where there are none."""
     if not namespace.is_possible():
         pytest.skip("this machine does not let a user have namespaces (unshare)")
-    found: dict[str, object] = namespace.run_inside("tests.unit.transfer.test_namespace", "explore")
+    found: dict[str, object] = namespace.run_inside("tests.unit.transfer.test_receiver", "explore")
     return found
 
 
