@@ -19,6 +19,9 @@ SECRET = "S3cretValue0123456789"
         f"Authorization: Bearer {SECRET}",
         f"basic {SECRET}",
         f"token hf_{SECRET}",
+        f"ghp_{SECRET}",
+        f"github_pat_{SECRET}",
+        f"glpat-{SECRET}",
         f"eyJhbGciOiJIUzI1NiJ9.{SECRET}.{SECRET}",
     ],
 )
