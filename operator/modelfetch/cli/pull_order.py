@@ -121,12 +121,17 @@ def _checksums(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _limits(options: PullOptions) -> OrderLimits:
-    limits = OrderLimits()
     return OrderLimits(
-        max_file_size=options.max_file_size and values.size_bytes("--max-file-size", options.max_file_size),
-        max_total_size=options.max_total_size and values.size_bytes("--max-total-size", options.max_total_size),
-        max_files=values.whole_number("--max-files", options.max_files or str(limits.max_files), 1, 10**6),
+        max_file_size=_size("--max-file-size", options.max_file_size),
+        max_total_size=_size("--max-total-size", options.max_total_size),
+        max_files=OrderLimits().max_files
+        if options.max_files is None
+        else values.whole_number("--max-files", options.max_files, 1, 10**6),
     )
+
+
+def _size(option: str, text: str | None) -> int | None:
+    return None if text is None else values.size_bytes(option, text)
 
 
 def _transfer(options: PullOptions) -> OrderTransfer:

@@ -1,10 +1,13 @@
 """The order that a command line means."""
 
+from dataclasses import replace
+
 import pytest
 
 from modelfetch.api.source import HuggingFaceSource
 from modelfetch.cli.pull_order import PullOptions, make_order, name_of, source_of
 from modelfetch.cli.surroundings import with_environment
+from modelfetch.errors import FetchError
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,13 @@ def test_defaults() -> None:
         order.transfer.request_retries,
     )
     assert ("local", "local", "name") == (order.namespace, order.owner, order.name)
+
+
+@pytest.mark.parametrize("field", ["max_file_size", "max_total_size", "max_files"])
+def test_an_empty_limit_is_no_missing_limit(field: str) -> None:
+    """`--max-files "$N"` with an empty N is refused, as it would otherwise mean no limit at all."""
+    with pytest.raises(FetchError, match=f"SpecInvalid: --{field.replace('_', '-')}: expected"):
+        make_order(replace(PullOptions("hf://org/name"), **{field: ""}), has_token=False)
 
 
 def test_two_pulls_are_two_attempts() -> None:
