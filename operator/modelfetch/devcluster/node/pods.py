@@ -266,7 +266,9 @@ class Pods:
 
     def _sweep(self, pod_uid: str) -> None:
         """Forget a Pod once its worker has ended and its object is gone."""
-        worker, task = self._workers[pod_uid], self._tasks[pod_uid]
+        worker, task = self._workers.get(pod_uid), self._tasks.get(pod_uid)
+        if worker is None or task is None:
+            return  # the news of the object's end came between the worker's end and its callback
         if worker.is_gone and task.done():
             worker.clean_up()
             del self._workers[pod_uid], self._tasks[pod_uid]
