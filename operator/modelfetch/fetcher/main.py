@@ -5,14 +5,16 @@ MODELFETCH_TERMINATION_LOG. Goes out: one report a line on standard output, the 
 message, and exit code 0 only when the order was carried out.
 """
 
+import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from modelfetch import __version__
 from modelfetch.api.order import FetchOrder, Order, parse
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome
@@ -26,8 +28,17 @@ from modelfetch.transfer.clock import Clock
 CLOCK = Clock(monotonic=time.monotonic, now=lambda: datetime.now(UTC))
 
 
-def main() -> None:
-    """Carry out the order of the environment and exit with the reason's code."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Carry out the order of the environment and exit with the reason's code; 2 where there are arguments."""
+    flags = argparse.ArgumentParser(
+        prog="modelfetch-fetcher",
+        description="Carry out the order that the operator wrote into MODELFETCH_ORDER, on the volume at "
+        "MODELFETCH_VOLUME, with the token in the folder MODELFETCH_SECRETS; one report a line on standard output, "
+        "the last one also in the file MODELFETCH_TERMINATION_LOG.",
+        epilog="People use `modelfetch pull`: the same work without a cluster.",
+    )
+    flags.add_argument("--version", action="version", version=f"modelfetch-fetcher {__version__}")
+    flags.parse_args(argv)
     sys.exit(run(os.environ))
 
 

@@ -113,6 +113,24 @@ def test_an_order_that_is_not_understood(tmp_path: Path, order: str) -> None:
     assert not (tmp_path / "volume").exists()
 
 
+def test_it_says_what_it_is() -> None:
+    """Somebody who starts it by hand is told where its order comes from, and of no flag that does nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "modelfetch.fetcher", "--help"], check=True, capture_output=True, text=True
+    )
+
+    assert "MODELFETCH_ORDER" in done.stdout
+
+
+def test_it_takes_no_argument() -> None:
+    """An argument that nobody reads is an error, not ignored."""
+    argv = [sys.executable, "-m", "modelfetch.fetcher", "--now"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "unrecognized arguments: --now" in done.stderr
+
+
 def test_a_removal_is_told(tmp_path: Path) -> None:
     """Orders that work on the store have their own step and end with ok."""
     code = run(environment(dump(RemoveOrder(targets=())), tmp_path))
