@@ -51,6 +51,7 @@ class Loop:
         self._written: dict[str, float] = {}
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._to_survey: set[Key] = set()
+        self._store_marks: dict[Key, tuple[Any, ...]] = {}
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
@@ -69,13 +70,23 @@ class Loop:
             self._wake_owner(body)
 
     def _wake_around(self, resource: Resource, body: Object) -> None:
-        meta = body["metadata"]
-        if resource is MODELSTORES:
+        if resource is MODELFETCHES:
+            self.queue.schedule_sooner(self._store_key(body), STORE_DEBOUNCE_S)
+        elif self._store_changed(body):
+            meta = body["metadata"]
             for fetch in self.mirror.fetches_of_store(meta["namespace"], meta["name"]):
                 if not _is_at_rest(fetch):
                     self.queue.add(key_of(MODELFETCHES, fetch))
-        else:
-            self.queue.schedule_sooner(self._store_key(body), STORE_DEBOUNCE_S)
+
+    def _store_changed(self, body: Object) -> bool:
+        """Whether what fetches go by is new: the counts in a status change with each of them and concern none."""
+        conditions = (body.get("status") or {}).get("conditions") or ()
+        ready = [c.get("status") for c in conditions if c.get("type") == "Ready"]
+        mark = (body["metadata"]["uid"], body["metadata"].get("generation"), ready)
+        key = key_of(MODELSTORES, body)
+        before = self._store_marks.get(key)
+        self._store_marks[key] = mark
+        return mark != before
 
     def _wake_owner(self, body: Object) -> None:
         """A Job or Pod concerns the fetch whose uid it carries, else its store."""
@@ -232,6 +243,7 @@ class Loop:
         if body is None:
             self.queue.unschedule(key)
             self._gone.pop(key, None)
+            self._store_marks.pop(key, None)
             return
         gone = await self._still_gone(key)
         observed = await self._observer.store(body, gone, survey_wanted=key in self._to_survey)
