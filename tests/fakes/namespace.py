@@ -41,12 +41,23 @@ def run_inside(module: str, function: str) -> Any:
 
 
 def add_addresses(*addresses: str) -> None:
-    """Loopback is up and has `addresses` (IPv4) besides its own."""
+    """Loopback is up and has `addresses` besides its own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP_RUNNING))
-        for number, address in enumerate(addresses):
+        for number, address in enumerate(address for address in addresses if ":" not in address):
             endpoint = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
             fcntl.ioctl(control, _SIOCSIFADDR, struct.pack("16s16s8x", b"lo:%d" % number, endpoint))
+    _add_ipv6([address for address in addresses if ":" in address])
+
+
+def _add_ipv6(addresses: list[str]) -> None:
+    if not addresses:
+        return
+    loopback = socket.if_nametoindex("lo")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
+        for address in addresses:
+            packed = socket.inet_pton(socket.AF_INET6, address)
+            fcntl.ioctl(control, _SIOCSIFADDR, struct.pack("16sIi", packed, 128, loopback))
 
 
 def use_hosts(file: Path) -> None:

@@ -1,6 +1,6 @@
 """The order that a command line means."""
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -58,8 +58,9 @@ def test_defaults() -> None:
 @pytest.mark.parametrize("field", ["max_file_size", "max_total_size", "max_files"])
 def test_an_empty_limit_is_no_missing_limit(field: str) -> None:
     """`--max-files "$N"` with an empty N is refused, as it would otherwise mean no limit at all."""
+    given: dict[str, Any] = {field: ""}
     with pytest.raises(FetchError, match=f"SpecInvalid: --{field.replace('_', '-')}: expected"):
-        make_order(replace(PullOptions("hf://org/name"), **{field: ""}), has_token=False)
+        make_order(PullOptions("hf://org/name", **given), has_token=False)
 
 
 def test_two_pulls_are_two_attempts() -> None:
