@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from modelfetch.api.crds import KINDS
-from modelfetch.api.fetch import ModelFetchStatus
+from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import StatusModel
 from modelfetch.api.store import ModelStoreStatus
 from modelfetch.kube.client import Kube, KubeError, Object, Resource

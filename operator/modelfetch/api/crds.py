@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from modelfetch.api.fetch import ModelFetchSpec, ModelFetchStatus
+from modelfetch.api.fetch import ModelFetchSpec
+from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import GROUP, VERSION, ApiModel, StatusModel
 from modelfetch.api.schema import Schema, structural
 from modelfetch.api.store import ModelStoreSpec, ModelStoreStatus

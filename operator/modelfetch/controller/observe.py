@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from modelfetch.api.fetch import ModelFetch, ModelFetchSpec, ModelFetchStatus
+from modelfetch.api.fetch import ModelFetch, ModelFetchSpec
+from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.source import Source

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from modelfetch.api.fetch import Phase
+from modelfetch.api.fetch_status import Phase
 from modelfetch.api.meta import Condition
 from modelfetch.errors import sanitise
 from modelfetch.reasons import Reason

@@ -9,14 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.fetch import (
-    RECONCILE_ANNOTATION,
-    ArtifactStatus,
-    AttemptStatus,
-    ModelFetchStatus,
-    Phase,
-    QueueStatus,
-)
+from modelfetch.api.fetch import RECONCILE_ANNOTATION
+from modelfetch.api.fetch_status import ArtifactStatus, AttemptStatus, ModelFetchStatus, Phase, QueueStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob

@@ -3,7 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from modelfetch.api import fetch as api
+from modelfetch.api.fetch import ModelFetch
+from modelfetch.api.fetch_status import (
+    ArtifactStatus,
+    Display,
+    LastError,
+    ModelFetchStatus,
+    ProgressStatus,
+    ResolvedStatus,
+)
 from modelfetch.api.source import describe
 from modelfetch.core import conditions
 from modelfetch.core.conditions import Standing, timestamp
@@ -32,22 +40,22 @@ def human_time(seconds: int) -> str:
     return f"{minutes}m{secs}s" if minutes else f"{secs}s"
 
 
-def resolved_status(resolved: Resolved) -> api.ResolvedStatus:
+def resolved_status(resolved: Resolved) -> ResolvedStatus:
     """Return what the fetcher resolved, in the form of the status."""
-    return api.ResolvedStatus(**resolved.model_dump())
+    return ResolvedStatus(**resolved.model_dump())
 
 
-def progress_status(progress: Progress, now: datetime) -> api.ProgressStatus:
+def progress_status(progress: Progress, now: datetime) -> ProgressStatus:
     """Return the fetcher's counters with the percentage and the time they were read."""
     percent = 0 if progress.bytes_total == 0 else min(100, 100 * progress.bytes_done // progress.bytes_total)
-    return api.ProgressStatus(percent=percent, updated_at=timestamp(now), **progress.model_dump())
+    return ProgressStatus(percent=percent, updated_at=timestamp(now), **progress.model_dump())
 
 
-def artifact_status(published: Published, claim_name: str, root: str) -> api.ArtifactStatus:
+def artifact_status(published: Published, claim_name: str, root: str) -> ArtifactStatus:
     """Return the artifact as consumers address it: a path on the claim, not in the store."""
     artifact = published.artifact
     path = f"{root}/{artifact.path}" if root else artifact.path
-    return api.ArtifactStatus(
+    return ArtifactStatus(
         digest=artifact.digest,
         path=path,
         uri=f"pvc://{claim_name}/{path}",
@@ -59,10 +67,10 @@ def artifact_status(published: Published, claim_name: str, root: str) -> api.Art
     )
 
 
-def last_error(failure: Failure, *, retryable: bool) -> api.LastError:
+def last_error(failure: Failure, *, retryable: bool) -> LastError:
     """Return why an attempt failed, with what to do."""
     row = failure.reason.row
-    return api.LastError(
+    return LastError(
         reason=failure.reason,
         message=failure.message,
         remedy=row.remedy,
@@ -73,8 +81,8 @@ def last_error(failure: Failure, *, retryable: bool) -> api.LastError:
 
 
 def assemble(
-    fetch: api.ModelFetch, standing: Standing, now: datetime, report: Report | None = None, **changes: Any
-) -> api.ModelFetchStatus:
+    fetch: ModelFetch, standing: Standing, now: datetime, report: Report | None = None, **changes: Any
+) -> ModelFetchStatus:
     """Return the whole next status: `standing` as conditions and phase, `report`'s facts, `changes`, the rest kept.
 
     Fields that speak of a wait (queue, nextRetryTime) do not outlive it: they are set by `changes` or absent.
@@ -96,13 +104,13 @@ def assemble(
     return status.model_copy(update={"display": display(fetch, status)})
 
 
-def display(fetch: api.ModelFetch, status: api.ModelFetchStatus) -> api.Display:
+def display(fetch: ModelFetch, status: ModelFetchStatus) -> Display:
     """Return the texts of the columns."""
     progress, resolved, artifact = status.progress, status.resolved, status.artifact
     moving = status.phase == "Downloading" and progress is not None
     size = artifact.bytes if artifact is not None and status.phase == "Ready" else resolved and resolved.total_bytes
     commit = artifact.revision if artifact is not None and status.phase == "Ready" else resolved and resolved.commit
-    return api.Display(
+    return Display(
         source=_source_text(fetch)[:256],
         revision=(commit or "")[:7] or None,
         progress=_progress_text(status),
@@ -112,12 +120,12 @@ def display(fetch: api.ModelFetch, status: api.ModelFetchStatus) -> api.Display:
     )
 
 
-def _source_text(fetch: api.ModelFetch) -> str:
+def _source_text(fetch: ModelFetch) -> str:
     source = fetch.spec.source
     return str(source.uri) if source.uri is not None else describe(source.normalise())
 
 
-def _progress_text(status: api.ModelFetchStatus) -> str | None:
+def _progress_text(status: ModelFetchStatus) -> str | None:
     if status.phase == "Ready":
         return "100%"
     if status.queue is not None:
@@ -127,7 +135,7 @@ def _progress_text(status: api.ModelFetchStatus) -> str | None:
     return f"{status.progress.percent}%"
 
 
-def dump(status: api.ModelFetchStatus) -> dict[str, Any]:
+def dump(status: ModelFetchStatus) -> dict[str, Any]:
     """Return the status as it is applied: absent fields left out, so that server-side apply removes them."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 

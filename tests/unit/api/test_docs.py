@@ -9,7 +9,7 @@ import yaml
 
 from modelfetch.api import docs
 from modelfetch.api.crds import KINDS, MODEL_FETCH, Kind
-from modelfetch.api.fetch import Phase
+from modelfetch.api.fetch_status import Phase
 from modelfetch.api.source import Source
 from modelfetch.core.conditions import ORDER
 from tests.corpus.case import parsed

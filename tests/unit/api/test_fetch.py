@@ -2,7 +2,8 @@
 
 import pytest
 
-from modelfetch.api.fetch import ModelFetch, ModelFetchStatus
+from modelfetch.api.fetch import ModelFetch
+from modelfetch.api.fetch_status import ModelFetchStatus
 from tests.corpus.case import Case, disagreements, parsed
 from tests.corpus.mutations import mutations
 from tests.corpus.rows import rows
@@ -35,9 +36,3 @@ def test_resource_is_read_with_defaults() -> None:
         read.spec.retry.limit,
     )
     assert ModelFetchStatus(observed_generation=-1) == read.status
-
-
-def test_newer_status_can_be_read() -> None:
-    """A status field that this version does not know is dropped, not refused: operators are replaced while they run."""
-
-    assert ModelFetchStatus(phase="Ready") == ModelFetchStatus.model_validate({"phase": "Ready", "later": 1})
