@@ -18,6 +18,7 @@ URL_LIMIT = 8192
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _SHAPE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>//)?(?P<authority>[^/?]*)(?P<target>[/?].*)?")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -96,6 +97,11 @@ def join_url(base: Url, reference: str) -> Url:
         raise _refusal("an address to go to", reference)
     # Before joining: the library's joiner drops tabs and line ends silently.
     _require_plain(reference)
+    # Not to the joiner either: it takes "http:///x" and "http:x" for paths here, browsers take them for hosts.
+    if _SCHEME.match(reference):
+        return parse_url(reference)
+    if reference.startswith("//"):
+        return parse_url(f"{base.scheme}:{reference}")
     return parse_url(urljoin(str(base), reference))
 
 

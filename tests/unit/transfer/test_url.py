@@ -164,8 +164,12 @@ def test_joins_references(reference: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["", "//evil\\@x", "/a\r\nb", "https://u:p@x/", "file:///etc/passwd", "\thttps://x"]
-)
+    "reference",
+    [
+        "", "//evil\\@x", "/a\r\nb", "https://u:p@x/", "file:///etc/passwd", "\thttps://x", "https:///evil/a",
+        "https:evil/a", "https:/evil/a", "///evil/a", "//[", "https://[::1", "//good\uff0fevil/a",
+    ],
+)  # fmt: skip
 def test_refuses_references(reference: str) -> None:
     """A reference passes the same parser as any address."""
     with pytest.raises(FetchError):
