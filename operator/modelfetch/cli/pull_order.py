@@ -10,7 +10,6 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -88,10 +87,11 @@ def source_of(options: PullOptions) -> HuggingFaceSource | HttpSource:
 
 
 def _parsed_uri(text: str) -> Source:
-    scheme = urlsplit(text).scheme if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else ""
-    if not scheme:
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", text)
+    if match is None:
         hint = f": did you mean 'hf://{text}'?" if re.fullmatch(r"[\w.-]+(/[\w.-]+)?(@\S+)?", text) else ""
         raise _refusal(f"SOURCE: expected hf://org/name, https://host/file or http://host/file, got '{text}'{hint}")
+    scheme = match[1].lower()
     if scheme not in ("hf", "http", "https"):
         raise FetchError(Reason.SOURCE_UNSUPPORTED, f"SOURCE: expected hf://, https:// or http://, got '{scheme}://'")
     if "?" in text or "#" in text:

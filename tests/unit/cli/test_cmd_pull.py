@@ -132,6 +132,8 @@ def test_people_are_told_what_to_do(hub: FixtureHub, tmp_path: Path) -> None:
         ("hf://a/b/c/../d", [], Reason.SPEC_INVALID),
         ("org/Tiny_Model", [], Reason.SPEC_INVALID),
         ("", [], Reason.SPEC_INVALID),
+        ("http://[::1", [], Reason.SPEC_INVALID),
+        ("http://host.example\uff0fa/b", [], Reason.SPEC_INVALID),
         ("ftp://host.example/file", [], Reason.SOURCE_UNSUPPORTED),
         ("file:///etc/passwd", [], Reason.SOURCE_UNSUPPORTED),
         ("s3://bucket/model", [], Reason.SOURCE_UNSUPPORTED),
