@@ -25,14 +25,43 @@ def status_of(generation: int, status: dict[str, Any]) -> Verdict:
     return "Current" if conditions.get("Ready", "True") == "True" else "InProgress"
 
 
+def check_versions(versions: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong with the statuses in these versions of one object, none of which may foresee a spec."""
+    problems = check_history([body.get("status") or {"observedGeneration": -1} for body in versions])
+    for n, body in enumerate(versions):
+        if (body.get("status") or {}).get("observedGeneration", -1) > body["metadata"]["generation"]:
+            problems.append(f"status {n}: speaks of a generation that the object does not have yet")
+    return problems
+
+
 def check_history(history: list[dict[str, Any]], generation: int | None = None) -> list[str]:
     """Return what is wrong with the statuses that one object was given, in the order they were written."""
     problems: list[str] = []
+    before: dict[str, Any] = {}
     for n, status in enumerate(history):
         if status.get("observedGeneration") == -1 and not status.get("conditions"):
             continue  # what the CRD's default puts there before the first write
-        problems += [f"status {n}: {problem}" for problem in _check_one(status, generation)]
+        found = [*_check_one(status, generation), *_check_step(before, status)]
+        problems += [f"status {n}: {problem}" for problem in found]
+        before = status
     return problems
+
+
+def _check_step(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    found = []
+    if before.get("observedGeneration", -1) > after.get("observedGeneration", -1):
+        found.append("observedGeneration goes back")
+    old = {c["type"]: c for c in before.get("conditions") or ()}
+    for condition in after.get("conditions") or ():
+        type_, known = condition["type"], old.get(condition["type"])
+        if known is None:
+            continue
+        since, until = known["lastTransitionTime"], condition["lastTransitionTime"]
+        if known["status"] == condition["status"] and since != until:
+            found.append(f"lastTransitionTime of {type_} moved without its status")
+        if since > until:
+            found.append(f"lastTransitionTime of {type_} goes back")
+    return found
 
 
 def _check_one(status: dict[str, Any], generation: int | None) -> list[str]:

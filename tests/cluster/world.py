@@ -15,6 +15,9 @@ from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
 from modelfetch.kube.client import Kube, Resource
 from modelfetch.kube.connection import from_kubeconfig
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from tests.cluster.recorder import Recorder, recording
+from tests.kstatus import check_versions
 
 Object = dict[str, Any]
 WITHIN_S = 120.0
@@ -22,6 +25,7 @@ WITHIN_S = 120.0
 POLL_S = 0.2
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+_WITH_STATUS = (MODELFETCHES, MODELSTORES)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class World:
     summary: Summary
     namespace: str
     volume: Path
+    recorder: Recorder
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Return what kubectl printed; fails the test where kubectl failed."""
@@ -84,32 +89,11 @@ class World:
         """Return the folder that consumers mount, by way of `current`."""
         return (self.volume / "models" / self.namespace / name / "current").resolve()
 
-    @contextlib.contextmanager
-    def history(self) -> Iterator[dict[str, list[Object]]]:
-        """Yield a mapping that holds, after the block, every version of every ModelFetch that a watch has seen."""
-        versions: dict[str, list[Object]] = {}
-        argv = [self.summary.kubectl, "--kubeconfig", self.summary.kubeconfig, "-n", self.namespace]
-        with subprocess.Popen(
-            [*argv, "get", "modelfetch", "-o", "json", "-w"], stdout=subprocess.PIPE, text=True
-        ) as watch:
-            try:
-                yield versions
-                self.kubectl("get", "modelfetch")
-            finally:
-                watch.terminate()
-                text, _ = watch.communicate()
-        for body in _objects(text):
-            versions.setdefault(body["metadata"]["name"], []).append(body)
-
-
-def _objects(text: str) -> Iterator[Object]:
-    decoder, at = json.JSONDecoder(), 0
-    while (start := text.find("{", at)) >= 0:
-        try:
-            body, at = decoder.raw_decode(text, start)
-        except ValueError:
-            return  # the watch was ended within an object
-        yield body
+    def versions(self, name: str) -> list[Object]:
+        """Return every version of the ModelFetch that has this name now."""
+        body = self.get("modelfetch", name)
+        self.recorder.catch_up([body])
+        return self.recorder.by_uid(MODELFETCHES.kind)[body["metadata"]["uid"]]
 
 
 def until(holds: Callable[[], bool], describe: Callable[[], str], within_s: float = WITHIN_S) -> None:
@@ -137,7 +121,10 @@ def condition(status: Object, type_: str) -> tuple[str, str] | None:
 
 @contextlib.contextmanager
 def new_world(summary: Summary, volume: Path) -> Iterator[World]:
-    """Yield a world of its own; afterwards its namespace is on its way out and its volume object is gone."""
+    """Yield a world of its own; afterwards its namespace is on its way out and its volume object is gone.
+
+    Fails where any status that was written meanwhile breaks kstatus' rules.
+    """
     name = f"w-{secrets.token_hex(4)}"
     connection = from_kubeconfig(Path(summary.kubeconfig))
 
@@ -145,13 +132,27 @@ def new_world(summary: Summary, volume: Path) -> Iterator[World]:
         async with Kube(connection) as kube:
             await create_workspace(kube, Workspace(name, volume))
 
-    async def remove() -> None:
+    async def remove() -> list[Object]:
         async with Kube(connection) as kube:
+            left = [body for kind in _WITH_STATUS for body in await kube.list(kind, name)]
             await kube.delete(NAMESPACES, None, name)
             await kube.delete(VOLUMES, None, f"{name}-{CLAIM}")
+            return left
 
-    asyncio.run(create())
-    try:
-        yield World(summary, name, volume)
-    finally:
-        asyncio.run(remove())
+    with recording(connection, name, (*_WITH_STATUS, JOBS, PODS)) as recorder:
+        asyncio.run(create())
+        try:
+            yield World(summary, name, volume, recorder)
+        finally:
+            recorder.catch_up(asyncio.run(remove()))
+        _check_statuses(recorder)
+
+
+def _check_statuses(recorder: Recorder) -> None:
+    problems = [
+        f"{kind.kind} {versions[0]['metadata']['name']}: {problem}"
+        for kind in _WITH_STATUS
+        for versions in recorder.by_uid(kind.kind).values()
+        for problem in check_versions(versions)
+    ]
+    assert not problems, "\n".join(problems)
