@@ -14,27 +14,30 @@ from modelfetch.reasons import Reason
 MESSAGE_LIMIT = 1024
 """Characters; the limit of a condition's message by kubernetes.md 1.2 rule 8."""
 
-_QUERY = re.compile(r"(?P<url>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
-_USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@'\"<>]*@")
+SEARCHED = 8 * MESSAGE_LIMIT
+"""Characters that are looked through for secrets; what comes after them is dropped unread: it may be megabytes."""
+
+_QUERY = re.compile(r"(?P<url>://[^\s?#'\"<>]*)([?#][^\s'\"<>]*)?")
+_USERINFO = re.compile(r"://[^\s/@'\"<>]*@")
 _TOKEN = re.compile(
     r"\bhf_[A-Za-z0-9]{8,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)?"
     r"|\b(gh[opsur]|github_pat|glpat|xox[abeoprs])[_-][A-Za-z0-9_-]{8,}|\bAKIA[A-Z0-9]{12,}"
 )
 _BEARER = re.compile(r"(?i)\b(authorization\s*[:=]\s*)?\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 
 
 def redact(text: str) -> str:
     """Return `text` without query strings, user names in URLs or tokens."""
     text = _QUERY.sub(r"\g<url>", text)
-    text = _USERINFO.sub(r"\g<scheme>", text)
+    text = _USERINFO.sub("://", text)
     text = _TOKEN.sub("[redacted]", text)
     return _BEARER.sub("[redacted]", text)
 
 
 def sanitise(text: str) -> str:
-    """Return `text` redacted, without control characters, at most 1024 characters."""
-    text = _CONTROL.sub(" ", redact(text)).strip()
+    """Return `text` redacted, without control characters and lone surrogates, at most 1024 characters."""
+    text = _CONTROL.sub(" ", redact(text[:SEARCHED])).strip()
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 
