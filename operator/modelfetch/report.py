@@ -26,7 +26,7 @@ class _Model(BaseModel):
 class Resolved(_Model):
     """What the wanted revision turned out to be."""
 
-    revision: str = Field(max_length=256)
+    revision: str = Field(max_length=512)
     commit: str = Field(max_length=128)
     total_bytes: int = Field(ge=0)
     file_count: int = Field(ge=0)

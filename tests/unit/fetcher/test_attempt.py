@@ -83,6 +83,14 @@ def test_only_what_is_wanted_is_fetched(hub: FixtureHub, tmp_path: Path) -> None
     assert 1 == sum("/resolve/" in record.path for record in hub.requests)
 
 
+def test_a_revision_of_the_longest_name_is_fetched(hub: FixtureHub, tmp_path: Path) -> None:
+    """Every revision that a resource may name fits into the reports."""
+    revision = "/".join(["b" * 127] * 4)
+    hub.commit("org/name", SMALL, branch=revision)
+
+    assert fetch(from_hub(hub, "org/name", revision=revision), tmp_path).ok
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
