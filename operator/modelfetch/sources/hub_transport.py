@@ -11,7 +11,7 @@ import httpx2
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.transfer.answers import Response
+from modelfetch.transfer.answers import Response, no_web_page
 from modelfetch.transfer.curl import Session
 from modelfetch.transfer.guard import Credential, Url, join_url, parse_url
 
@@ -87,6 +87,8 @@ class GuardedTransport(httpx2.BaseTransport):
         answer = self._session.get(
             url, headers={"Accept": "application/json"}, credential=self._credential, limit_bytes=ANSWER_LIMIT
         )
+        if answer.status < 300 and answer.head.web_page is not None:
+            raise no_web_page("an answer of a hub", answer.head.web_page, f" from '{url.where}'")
         self._pages.look_at(answer.body)
         return httpx2.Response(answer.status, headers=self._headers(url, answer), content=answer.body)
 

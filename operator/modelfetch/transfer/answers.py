@@ -32,6 +32,9 @@ _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_HTML_NAMES = (".html", ".htm", ".xhtml")
+
 _REASONS = {
     401: Reason.SOURCE_UNAUTHORIZED,
     402: Reason.SOURCE_FORBIDDEN,
@@ -106,7 +109,14 @@ class Head:
             etag=etag if etag is not None and _STRONG_ETAG.fullmatch(etag) else None,
             last_modified=self._strong_last_modified(),
             size=size,
+            web_page=self.web_page,
         )
+
+    @property
+    def web_page(self) -> str | None:
+        """The media type where it is a web page's and the address does not end in one's name, else None."""
+        is_page = self.content_type in _HTML_TYPES and not self.url.path.lower().endswith(_HTML_NAMES)
+        return self.content_type if is_page else None
 
     def _strong_last_modified(self) -> str | None:
         value, changed, sent = self.get("last-modified"), self.date("last-modified"), self.date("date")
@@ -142,6 +152,13 @@ class Head:
         return FetchError(
             reason, f'expected the file, got status {self.status} from "{self.url.where}"', retry_after_s=delay
         )
+
+
+def no_web_page(expected: str, kind: str, detail: str) -> FetchError:
+    """Return the error of a web page of the media type `kind` in place of what was `expected`."""
+    return FetchError(
+        Reason.FORMAT_NOT_ALLOWED, f'expected {expected}, got a web page ("{kind}", perhaps to log in){detail}'
+    )
 
 
 @dataclass(frozen=True)

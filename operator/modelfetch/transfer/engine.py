@@ -112,24 +112,25 @@ class Engine:
         return moved
 
     def _try_move(self, item: Item, restarts: Restarts, work: "_Work", buffers: Buffers) -> Moved | None:
+        expected, bounds = item.expected, self._bounds
+        reception = Reception(restarts.plan, buffers, work.is_aborted, expected.size, bounds.max_file_size)
         try:
-            return self._pass(item, restarts.plan, work, buffers)
+            return self._pass(item, reception)
         except (FetchError, RangeIgnored, Interrupted) as cause:
-            restarts.after(cause)
+            restarts.after(cause, reception.web_page)
             item.sink.truncate(0)
             if isinstance(cause, Interrupted):
                 self._retry.pause(restarts.interruptions - 1, cause.error, work.is_aborted)
         return None
 
-    def _pass(self, item: Item, plan: Plan, work: "_Work", buffers: Buffers) -> Moved:
-        expected, bounds = item.expected, self._bounds
-        reception = Reception(plan, buffers, work.is_aborted, expected.size, bounds.max_file_size)
-        target = Target(item.reader, item.sink, partial(self._counters.add, item.path), bounds.free_bytes)
-        verifier = Verifier(expected)
+    def _pass(self, item: Item, reception: Reception) -> Moved:
+        target = Target(item.reader, item.sink, partial(self._counters.add, item.path), self._bounds.free_bytes)
+        verifier = Verifier(item.expected)
         with _Receivers(reception, target, self._retry):
             for piece in reception.pieces():
                 verifier.update(piece)
-        return Moved(item, verifier.verify(), verifier.size, reception.identity or Identity(), expected.compared)
+        identity = reception.identity or Identity()
+        return Moved(item, verifier.verify(), verifier.size, identity, item.expected.compared)
 
 
 class _Receivers:

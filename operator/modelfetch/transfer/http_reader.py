@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.transfer.answers import Head
+from modelfetch.transfer.answers import Head, no_web_page
 from modelfetch.transfer.curl import Request, Session
 from modelfetch.transfer.guard import Credential, Url
 from modelfetch.transfer.reader import Identity, Opened, RangeIgnored, Sink, Span
@@ -20,9 +20,6 @@ RESOLUTIONS = 3
 
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
 """What storage services answer to a signed address that is no longer valid."""
-
-_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-_HTML_NAMES = (".html", ".htm", ".xhtml")
 
 Classify = Callable[[Head], FetchError | None]
 """What an error status of the source's own address means there; None for the ordinary meaning."""
@@ -114,12 +111,8 @@ class HttpReader:
         raise meaning or error
 
     def _require_file(self, head: Head) -> None:
-        if self._compared or head.content_type not in _HTML_TYPES or head.url.path.lower().endswith(_HTML_NAMES):
-            return
-        raise FetchError(
-            Reason.FORMAT_NOT_ALLOWED,
-            f'expected a file, got a web page ("{head.content_type}", perhaps to log in) from "{head.url.where}"',
-        )
+        if head.web_page is not None and not self._compared:
+            raise no_web_page("a file", head.web_page, f' from "{head.url.where}"')
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ class Identity:
 
     Two answers with different identities must never be stitched together. `etag` is a strong validator or None.
     `last_modified` is a date old enough to tell versions apart, or None. `size` is the whole file's size in bytes,
-    None when the server did not say.
+    None when the server did not say. `web_page` is the media type of an answer that is called a page for people while
+    the file is not, None for all others.
     """
 
     etag: str | None = None
     last_modified: str | None = None
     size: int | None = None
+    web_page: str | None = None
 
     @property
     def is_strong(self) -> bool:

@@ -30,6 +30,8 @@ class Reception:
         self.expected_size = expected_size
         self.max_size = max_size
         self.identity: Identity | None = None
+        self.web_page: str | None = None
+        """Media type of what was served, where it is called a web page and the file is not."""
         self._plan = plan
         self._is_aborted = is_aborted
         self._spans = self._plan_spans()
@@ -74,6 +76,7 @@ class Reception:
 
     def opened(self, identity: Identity) -> None:
         """Take what the server says it serves; raises SizeMismatch, SizeLimitExceeded, or RangeIgnored."""
+        self.web_page = identity.web_page or self.web_page
         size, wanted = identity.size, self.expected_size
         if size is not None and wanted is not None and size != wanted:
             raise FetchError(Reason.SIZE_MISMATCH, f"expected {wanted} bytes, got an answer of {size}")

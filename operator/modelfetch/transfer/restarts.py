@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.transfer.answers import no_web_page
 from modelfetch.transfer.reader import RangeIgnored
 
 REFETCHES = 2
@@ -49,8 +50,11 @@ class Restarts:
         self._mismatches = 0
         self._changes = 0
 
-    def after(self, cause: Exception) -> None:
-        """`plan` is that of the next pass; raises the error to end with where there shall be none."""
+    def after(self, cause: Exception, web_page: str | None = None) -> None:
+        """`plan` is that of the next pass; raises the error to end with where there shall be none.
+
+        `web_page` is the media type where the wrong bytes were called a web page: then that is the error.
+        """
         if isinstance(cause, RangeIgnored):
             if not self.plan.resume:
                 raise FetchError(Reason.SOURCE_UNAVAILABLE, "expected the whole file, got a part of it")
@@ -64,7 +68,8 @@ class Restarts:
             self._step_down(cause, self._changes <= CHANGES)
         elif isinstance(cause, FetchError) and cause.reason in MISMATCHES:
             self._mismatches += 1
-            self._step_down(cause, self._mismatches <= REFETCHES)
+            meaning = cause if web_page is None else no_web_page("the file", web_page, f": {cause.message}")
+            self._step_down(meaning, self._mismatches <= REFETCHES)
         else:
             raise cause
 

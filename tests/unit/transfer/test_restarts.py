@@ -37,6 +37,15 @@ def test_wrong_bytes_are_fetched_twice_more(cause: FetchError) -> None:
     assert [Plan(1), Plan(1, resume=False)] == found
 
 
+def test_wrong_bytes_of_a_web_page_are_told_as_one() -> None:
+    """After the same number of tries the error says what came, and keeps what was expected."""
+    restarts = Restarts(Plan(1), 5)
+    for _ in range(2):
+        restarts.after(CHECKSUM, "text/html")
+    with pytest.raises(FetchError, match=r"FormatNotAllowed: .*web page .*text/html.*other bytes"):
+        restarts.after(CHECKSUM, "text/html")
+
+
 def test_a_changing_file_ends() -> None:
     """A file that never keeps its version ends as SourceChanged."""
     found = plans(Restarts(Plan(8), 5), CHANGED)
