@@ -7,14 +7,14 @@ the next one begins with what this one had.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from modelfetch.api.order import FetchOrder
+from modelfetch.api.order import FetchOrder, OrderLimits
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import describe, verify
 from modelfetch.fetcher.landing import Allowance, Berth, Landing
-from modelfetch.fetcher.plan import Plan, PlannedFile, make_plan
+from modelfetch.fetcher.plan import Plan, PlannedFile, check_sizes, make_plan
 from modelfetch.fetcher.progress import Progress
 from modelfetch.fetcher.reuse import Blobs, Shelf
 from modelfetch.fetcher.sized import SizedReader
@@ -57,14 +57,25 @@ def run(order: FetchOrder, parts: Parts) -> Artifact:
         store.sweep(store.plan_sweep(max(ABANDONED_S, 2 * order.transfer.deadline_s)))
         shelf = Shelf(store, ingest, parts.check)
         blobs = shelf.take(plan, parts.progress, order.transfer.parallel_files)
+        plan = with_sizes(plan, blobs, order.limits)
         missing = first_of_each(plan, blobs)
         require_room(missing, store)
         parts.progress.enter("Downloading")
-        blobs |= transfer(missing, order, listing, parts, shelf)
+        berth = Berth(ingest, Allowance(order.limits.max_total_size, plan.known_bytes))
+        blobs |= transfer(missing, berth, listing, parts, shelf.store)
+        with_sizes(plan, blobs, order.limits)  # files of one content are received once and count each
         count_copies(plan, missing, blobs, parts.progress)
         parts.check()
         parts.progress.enter("Publishing")
         return publish(order, manifest_of(order, listing, plan, blobs), store, ingest)
+
+
+def with_sizes(plan: Plan, blobs: Blobs, limits: OrderLimits) -> Plan:
+    """Return the plan with the sizes that blobs have; raises FetchError(SizeLimitExceeded) where they are too large."""
+    sizes = {key: blob.size for key, blob in blobs.items()}
+    files = tuple(replace(file, size=sizes.get(verify.content_key(file), file.size)) for file in plan.files)
+    check_sizes(files, limits)
+    return Plan(files)
 
 
 def first_of_each(plan: Plan, blobs: Blobs) -> list[PlannedFile]:
@@ -91,10 +102,9 @@ def require_room(missing: list[PlannedFile], store: Store) -> None:
         raise FetchError(Reason.INSUFFICIENT_STORAGE, f"expected {names} inodes free for the files, got {inodes}")
 
 
-def transfer(files: list[PlannedFile], order: FetchOrder, listing: Listing, parts: Parts, shelf: Shelf) -> Blobs:
+def transfer(files: list[PlannedFile], berth: Berth, listing: Listing, parts: Parts, store: Store) -> Blobs:
     """Return the files' content as blobs: received, compared, committed one by one as they come."""
-    allowance = Allowance(order.limits.max_total_size, sum(file.size or 0 for file in files))
-    berth, blobs = Berth(shelf.ingest, allowance), Blobs()
+    blobs = Blobs()
     landings = {file.path: Landing(file, number, berth) for number, file in enumerate(files)}
 
     def item(file: PlannedFile) -> Item:
@@ -104,10 +114,10 @@ def transfer(files: list[PlannedFile], order: FetchOrder, listing: Listing, part
 
     def commit(moved: Moved) -> None:
         landing = landings[moved.item.path]
-        blobs[verify.content_key(landing.file)] = landing.commit(shelf.store, moved)
+        blobs[verify.content_key(landing.file)] = landing.commit(store, moved)
 
     if files:
-        parts.make_engine(shelf.store).run([item(file) for file in files], commit)
+        parts.make_engine(store).run([item(file) for file in files], commit)
     return blobs
 
 

@@ -118,7 +118,7 @@ def check_regular(files: Iterable[RemoteFile]) -> None:
             )
 
 
-def check_sizes(files: Iterable[RemoteFile], limits: OrderLimits) -> None:
+def check_sizes(files: Iterable[RemoteFile | PlannedFile], limits: OrderLimits) -> None:
     """Return when the sizes that are known keep the limits; raises FetchError(SizeLimitExceeded) naming the file."""
     total = 0
     for file in files:

@@ -323,6 +323,41 @@ def test_verification_of_files_by_url(
     assert (reason is None) == bool(published_files(tmp_path))
 
 
+def by_urls(hub: FixtureHub, *paths: str, **fields: Any) -> HttpSource:
+    return HttpSource(files=[by_url(hub, **fields).files[0].model_copy(update={"path": path}) for path in paths])
+
+
+@pytest.mark.parametrize(
+    ("limits", "first", "then"),
+    [
+        (OrderLimits(max_file_size=1000), ["a"], ["a"]),
+        (OrderLimits(max_total_size=1000), ["a"], ["a"]),
+        (OrderLimits(max_total_size=len(WEIGHTS)), ["a"], ["a", "b"]),
+        (OrderLimits(max_total_size=len(WEIGHTS)), [], ["a", "b"]),
+    ],
+)
+def test_limits_hold_for_what_the_store_has(
+    hub: FixtureHub, tmp_path: Path, limits: OrderLimits, first: list[str], then: list[str]
+) -> None:
+    """Files whose size nobody listed count whether they are received, reused or copies of one another."""
+    digest = sha256_digest(WEIGHTS)[7:]
+    if first:
+        assert fetch(order_for(by_urls(hub, *first, sha256=digest)), tmp_path).ok
+    report = fetch(order_for(by_urls(hub, *then, sha256=digest), name="second", limits=limits), tmp_path)
+
+    assert (Reason.SIZE_LIMIT_EXCEEDED, {}) == (report.reason, published_files(tmp_path, "second"))
+
+
+def test_bytes_of_the_store_use_up_the_limit(hub: FixtureHub, tmp_path: Path) -> None:
+    """A file of unlisted size is stopped where it and the reused ones pass the limit together, not at its end."""
+    reused, new = by_urls(hub, "a", sha256=sha256_digest(WEIGHTS)[7:]), by_urls(hub, "b")
+    fetch(order_for(reused), tmp_path)
+    limits = OrderLimits(max_total_size=2 * len(WEIGHTS) - 1)
+    report = fetch(order_for(HttpSource(files=reused.files + new.files), name="second", limits=limits), tmp_path)
+
+    assert (Reason.SIZE_LIMIT_EXCEEDED, 0) == (report.reason, report.progress.files_done - 1)
+
+
 def test_a_size_that_only_the_answer_tells_is_shown(hub: FixtureHub, tmp_path: Path) -> None:
     """Progress of a file by URL has a total as soon as the server says it."""
     report = fetch(order_for(by_url(hub)), tmp_path)
