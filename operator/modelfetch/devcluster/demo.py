@@ -24,7 +24,7 @@ from modelfetch.devcluster.cluster import cluster
 from modelfetch.devcluster.failure import ClusterFailure, Say
 from modelfetch.devcluster.manifests import MANAGER, REPOSITORY
 from modelfetch.devcluster.parts import Parts
-from modelfetch.devcluster.summary import Summary
+from modelfetch.devcluster.summary import Summary, try_lines
 from modelfetch.devcluster.table import Table, get_table
 from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.connection import from_kubeconfig
@@ -39,6 +39,11 @@ WITHIN_S = 240.0
 REAL_WITHIN_S = 24 * 3600.0
 _END = ("Ready", "Failed")
 _TREE_LINES = 24
+_LATER = (
+    "make up                       the same cluster, left running; it prints how to use it, and a token for the gated model",
+    "make demo URI=hf://org/name   a model from the real hub",
+    ".venv/bin/modelfetch pull hf://org/name ./store   the same without a cluster",
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ async def _watch(stage: Stage, name: str, within_s: float) -> Object:
         while True:
             body = await stage.kube.get(MODELFETCHES, stage.namespace, name)
             status = body.get("status") or {}
-            line = _progress_line(name, status)
+            line = "\n".join([progress_line(name, status), *waiting_lines(status)])
             if stage.console.is_terminal:
                 live.update(Text(line), refresh=True)
             elif line != last:
@@ -134,13 +139,22 @@ async def _watch(stage: Stage, name: str, within_s: float) -> Object:
             await asyncio.sleep(POLL_S)
 
 
-def _progress_line(name: str, status: dict[str, Any]) -> str:
+def progress_line(name: str, status: dict[str, Any]) -> str:
+    """Return phase, bar and figures of a ModelFetch in one line."""
     shown = status.get("display") or {}
     percent = (status.get("progress") or {}).get("percent") or 0
     filled = 30 if status.get("phase") == "Ready" else 30 * percent // 100
     bar = "━" * filled + "╌" * (30 - filled)
     facts = [str(shown[key]) for key in ("progress", "size", "speed", "eta") if shown.get(key)]
     return f"  {name:<10} {status.get('phase') or 'Pending':<12} {bar} {'  '.join(facts)}"
+
+
+def waiting_lines(status: dict[str, Any]) -> list[str]:
+    """Return why a ModelFetch waits and until when (UTC), nothing for one that does not wait for a retry."""
+    error, time = status.get("lastError") or {}, status.get("nextRetryTime")
+    if not time or not error:
+        return []
+    return [f"  {error.get('reason')}: {error.get('message')}", f"  next try at {time}; {error.get('remedy')}"]
 
 
 async def _explain(stage: Stage, body: Object) -> None:
@@ -178,18 +192,12 @@ def _branches(folder: Path, indent: str) -> Iterator[str]:
 
 
 def _wait_for_the_user(stage: Stage) -> None:
-    kubectl = f"{stage.summary.kubectl} --kubeconfig {stage.summary.kubeconfig}"
     watched = stage.console.is_terminal and sys.stdin.isatty()
-    _title(stage, "Three things to try", "the cluster runs until you press Enter" if watched else "after `make up`")
-    if watched:
-        stage.console.print(f"  alias k='{kubectl}'")
-    k = "k" if watched else "kubectl"
-    stage.console.print(f"  {k} explain modelfetch.spec.source")
-    stage.console.print(f"  {k} get modelfetch -o wide")
-    token = ((stage.summary.hub or {}).get("tokens") or {}).get("reader", "hf_…")
-    stage.console.print(
-        f"  {k} create secret generic hf-token --from-literal=token={token} && {k} apply -f examples/gated.yaml"
+    _title(
+        stage, "Three things to try", "the cluster runs until you press Enter" if watched else "this cluster ends now"
     )
+    for line in try_lines(stage.summary) if watched else _LATER:
+        stage.console.print(f"  {line}")
     if watched:
         sys.stdin.readline()
 

@@ -40,7 +40,7 @@ def describe(summary: Summary) -> str:
     if summary.hub:
         facts["hub"] = summary.hub["endpoint"]
     lines = [f"cluster '{summary.name}' is up", *(f"  {name:<12}{value}" for name, value in facts.items())]
-    lines += ["", "try:", *(f"  {command}" for command in _commands(summary))]
+    lines += ["", "try:", *(f"  {command}" for command in try_lines(summary))]
     name = "" if summary.name == "default" else f" ARGS='--name {summary.name}'"
     return "\n".join([*lines, "", f"end it: make down{name}"])
 
@@ -72,7 +72,8 @@ def _program(processes: Processes, program: Program) -> str:
     return f"ended by itself, see {processes.log(program.name)}"
 
 
-def _commands(summary: Summary) -> list[str]:
+def try_lines(summary: Summary) -> list[str]:
+    """Return commands for a shell in the project's folder, the first of which makes the alias `k` of the others."""
     kubectl = f"{shlex.quote(summary.kubectl)} --kubeconfig {shlex.quote(summary.kubeconfig)}"
     if not summary.parts["operator"]:
         return [f"{kubectl} get namespaces"]
@@ -87,4 +88,12 @@ def _commands(summary: Summary) -> list[str]:
         f"echo {shlex.quote(json.dumps(model))} | k apply -f -",
         "k get modelfetch --watch",
         "k explain modelfetch.spec.source",
+        *_try_gated(summary.hub or {}),
     ]
+
+
+def _try_gated(hub: Mapping[str, Any]) -> list[str]:
+    """Return how a gated model of the fixture hub is fetched; its tokens are made up at each start."""
+    token = (hub.get("tokens") or {}).get("reader")
+    secret = f"k create secret generic hf-token --from-literal=token={token}"
+    return [f"{secret} && k apply -f examples/gated.yaml"] if token else []
