@@ -8,7 +8,7 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from types import FrameType
 
@@ -17,6 +17,7 @@ from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome, tending
 from modelfetch.fetcher.pipeline import Parts, run
 from modelfetch.fetcher.progress import Emit, Progress
+from modelfetch.fetcher.secrecy import Secrecy
 from modelfetch.reasons import Reason
 from modelfetch.report import Artifact, Report, Step
 from modelfetch.sources.registry import Access, ReadToken, open_source
@@ -48,20 +49,23 @@ class Surroundings:
 def carry_out(order: Order, around: Surroundings) -> Report:
     """Return the last report of a run; it has not been emitted. Nothing of the run goes on afterwards."""
     counters = Counters(around.clock.monotonic)
-    progress = Progress(around.emit, around.clock.now, counters.snapshot, _first_step(order))
+    secrecy = Secrecy(around.read_token)
+    progress = Progress(
+        lambda report: around.emit(secrecy.keep(report)), around.clock.now, counters.snapshot, _first_step(order)
+    )
     try:
         with progress:
             if not isinstance(order, FetchOrder):
                 owners = tending.tend(order, Store.open(around.volume, Filesystem(), path=order.root))
                 return outcome.tended(progress.latest(), owners)
-            artifact = _fetch(order, around, progress, counters)
-        return outcome.published(progress.latest(), artifact)
+            artifact = _fetch(order, replace(around, read_token=secrecy.read_token), progress, counters)
+        return secrecy.keep(outcome.published(progress.latest(), artifact))
     except FetchError as error:
-        return outcome.failed(progress.latest(), error)
+        return secrecy.keep(outcome.failed(progress.latest(), error))
     except Exception as error:  # noqa: BLE001 - the last border: a defect must end in a report, too
         if around.trace is not None:
             around.trace(error)
-        return outcome.failed(progress.latest(), outcome.defect(error))
+        return secrecy.keep(outcome.failed(progress.latest(), outcome.defect(error)))
 
 
 def _first_step(order: Order) -> Step:

@@ -433,7 +433,7 @@ def test_a_defect_still_ends_in_a_report(hub: FixtureHub, tmp_path: Path) -> Non
     report = carry_out(from_hub(hub, "org/name"), around)
 
     assert (Reason.INTERNAL, [RuntimeError]) == (report.reason, [type(error) for error in traced])
-    assert re.fullmatch(r"unexpected RuntimeError at registry\.py:\d+", report.message or "")
+    assert re.fullmatch(r"unexpected RuntimeError at secrecy\.py:\d+", report.message or "")
 
 
 def test_a_stopped_run_is_cancelled(hub: FixtureHub, tmp_path: Path) -> None:
