@@ -71,7 +71,7 @@ class Ground:
 
     def pull(self, source: str, *arguments: str, token: str = CANARY) -> Outcome:
         """Return how `modelfetch pull SOURCE STORE` ended; each request is tried once unless `arguments` say other."""
-        self.token_file.write_text(f"{token}\n")
+        self.token_file.write_bytes(token.encode())
         return self.run("pull", source, str(self.store), f"--token-file={self.token_file}", "--retries=0", *arguments)
 
     def run(self, *command: str) -> Outcome:
