@@ -40,7 +40,7 @@ REAL_WITHIN_S = 24 * 3600.0
 _END = ("Ready", "Failed")
 _TREE_LINES = 24
 _LATER = (
-    "make up                       the same cluster, left running; it prints how to use it, and a token for the gated model",
+    "make up                       this cluster, left running; it prints how to use it",
     "make demo URI=hf://org/name   a model from the real hub",
     ".venv/bin/modelfetch pull hf://org/name ./store   the same without a cluster",
 )
@@ -193,10 +193,10 @@ def _branches(folder: Path, indent: str) -> Iterator[str]:
 
 def _wait_for_the_user(stage: Stage) -> None:
     watched = stage.console.is_terminal and sys.stdin.isatty()
-    _title(
-        stage, "Three things to try", "the cluster runs until you press Enter" if watched else "this cluster ends now"
-    )
-    for line in try_lines(stage.summary) if watched else _LATER:
+    alias, *commands = try_lines(stage.summary)
+    until = "the cluster runs until you press Enter" if watched else "this cluster ends now"
+    _title(stage, "Three things to try", until)
+    for line in [alias, *commands[-3:]] if watched else _LATER:
         stage.console.print(f"  {line}")
     if watched:
         sys.stdin.readline()
