@@ -16,11 +16,13 @@ from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
+from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.mirror import Key, Mirror, Object, key_of
 from modelfetch.controller.observe import Clock, Observer, owners_with_files, read_fetch, read_store
 from modelfetch.controller.queue import KeyedQueue
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
+from modelfetch.core.actions import CreateJob
 from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, fetch_order, spec_hash
 from modelfetch.core.observed import Observed, Settings, Wanted
 from modelfetch.core.status import differs_in_substance, dump
@@ -30,6 +32,8 @@ from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
 STORE_DEBOUNCE_S = 1.0
+UNCOUNTED_S = 5.0
+"""Seconds until a fetch that its store's inventory does not count is looked at again, should nothing wake it before."""
 
 log = logging.getLogger("modelfetch.controller")
 
@@ -46,10 +50,12 @@ class Loop:
         self._clock = clock
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._claims = Claims()
+        self._inventories: Inventories[Key] = Inventories()
         self._observer = Observer(kube, self.mirror, self._claims, clock)
         self._applier = Applier(kube, self.mirror.put)
         self._written: dict[str, float] = {}
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
+        self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._to_survey: set[Key] = set()
         self._store_marks: dict[Key, tuple[Any, ...]] = {}
 
@@ -59,7 +65,11 @@ class Loop:
         """Take in one watch event and put the key it is about into the queue."""
         if kind == "DELETED":
             self._forget(resource, body)
-        elif self.mirror.put(resource, body):
+            return
+        known = self.mirror.get(key_of(resource, body))
+        if self.mirror.put(resource, body):
+            if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"]:
+                self._forget(resource, known)  # it went while nobody watched
             self._enqueue(resource, body)
 
     def _enqueue(self, resource: Resource, body: Object) -> None:
@@ -132,11 +142,14 @@ class Loop:
             self._prime_claim(body)
         for body in self.mirror.all(MODELSTORES):
             store = read_store(body)
-            fetches = self.mirror.fetches_of_store(store.metadata.namespace, store.metadata.name)
             recorded = store.status.inventory
-            if recorded is not None and recorded != store_core.inventory(owners_with_files(fetches)):
+            if recorded is not None and recorded != store_core.inventory(self._owners(key_of(MODELSTORES, body))):
                 self._to_survey.add(key_of(MODELSTORES, body))
         self._enqueue_all()
+
+    def _owners(self, store: Key) -> frozenset[str]:
+        fetches = self.mirror.fetches_of_store(store.namespace, store.name)
+        return frozenset(str(body["metadata"]["uid"]) for body in fetches)
 
     def _prime_claim(self, body: Object) -> None:
         """A fetch with a live Job holds its slot before anybody else is looked at."""
@@ -202,14 +215,34 @@ class Loop:
             self.queue.unschedule(key)
             return
         observed = await self._observer.fetch(body)
+        if not self._is_there(key, observed.meta.uid):
+            return  # what it claimed now nobody would give back
         decision = self._decide(observed)
+        if not self._may_act(key, observed, decision):
+            return
         try:
             for action in decision.actions:
                 await self._applier.act(key.namespace, action)
         except Refused as refusal:
+            if not self._is_there(key, observed.meta.uid):
+                return
             decision = self._decide(replace(observed, refusal=str(refusal)))
         await self._say(MODELFETCHES, key, observed.fetch.metadata, dump(decision.status) if decision.status else None)
         self._look_again(key, decision.again_at, observed.now)
+
+    def _is_there(self, key: Key, uid: str) -> bool:
+        body = self.mirror.get(key)
+        return body is not None and body["metadata"]["uid"] == uid
+
+    def _may_act(self, key: Key, observed: Observed, decision: fetch_core.FetchDecision) -> bool:
+        """Nothing may come onto the volume for a fetch that the store's inventory does not count."""
+        store = Key(MODELSTORES.kind, key.namespace, observed.fetch.spec.store_ref.name)
+        starts = any(isinstance(action, CreateJob) for action in decision.actions)
+        if not starts or self._inventories.counts(store, key, observed.meta.uid):
+            return True
+        self.queue.add(store)
+        self.queue.schedule(key, UNCOUNTED_S)
+        return False
 
     def _decide(self, observed: Observed) -> fetch_core.FetchDecision:
         """Decide, and take note of the claim in the same step, before anything is awaited."""
@@ -242,11 +275,15 @@ class Loop:
         body = self.mirror.get(key)
         if body is None:
             self.queue.unschedule(key)
-            self._gone.pop(key, None)
-            self._store_marks.pop(key, None)
+            for kept in (self._gone, self._confirmed, self._store_marks):
+                kept.pop(key, None)
+            self._to_survey.discard(key)
+            self._inventories.forget(key)
             return
+        owners = self._owners(key)
+        self._inventories.narrow(key, owners)
         gone = await self._still_gone(key)
-        observed = await self._observer.store(body, gone, survey_wanted=key in self._to_survey)
+        observed = await self._observer.store(body, owners, gone, survey_wanted=key in self._to_survey)
         decision = store_core.decide(observed, self._settings)
         self._gone[key] -= set(decision.removed)
         self._gone[key] |= {target for target in decision.found if target.namespace == key.namespace}
@@ -259,17 +296,22 @@ class Loop:
                 log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
         status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True) if decision.status else None
         await self._say(MODELSTORES, key, observed.store.metadata, status)
+        for fetch in self._inventories.written(key, decision.counted):
+            self.queue.add(fetch)
         self._look_again(key, decision.again_at, observed.now)
 
     async def _still_gone(self, key: Key) -> tuple[RemovalTarget, ...]:
-        """Ask the API server itself before anything is removed: the mirror may be behind."""
-        gone = []
-        for target in sorted(self._gone[key], key=lambda t: (t.name, t.owner)):
+        """Ask the API server itself, once for each, before anything is removed: the mirror may be behind."""
+        gone, confirmed = self._gone[key], self._confirmed[key]
+        while unsure := gone - confirmed:  # more may come while the server answers
+            target = unsure.pop()
             found = await self._kube.find(MODELFETCHES, target.namespace, target.name)
             if found is None or found["metadata"]["uid"] != target.owner:
-                gone.append(target)
-        self._gone[key] = set(gone)
-        return tuple(gone)
+                confirmed.add(target)  # for ever: no uid comes back
+            else:
+                gone.discard(target)
+        confirmed &= gone
+        return tuple(sorted(confirmed, key=lambda target: (target.name, target.owner)))
 
     async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> None:
         """Write the status where it differs; where only counters do, not before the set interval is over."""

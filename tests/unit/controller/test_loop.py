@@ -1,6 +1,8 @@
 """Which news makes the operator look, and at what; the rest of the loop is shown in tests/cluster."""
 
 import asyncio
+import copy
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +13,7 @@ from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 from tests import gen
+from tests.fakes.api_server import api_server
 
 
 class StandingClock:
@@ -23,6 +26,18 @@ class StandingClock:
     def monotonic(self):
         """Return no time passed."""
         return 0.0
+
+
+class LeapingClock(StandingClock):
+    """A clock by which nothing that was read is fresh any more when it is asked for again."""
+
+    def __init__(self):
+        self._now_s = 0.0
+
+    def monotonic(self):
+        """Return a minute more each time."""
+        self._now_s += 60.0
+        return self._now_s
 
 
 def _stored(body, version, *, generation=1, **status):
@@ -83,3 +98,115 @@ def test_the_counts_of_a_store_wake_nobody():
     after = _stored(gen.store(), 3, **_ready("True"), fetches={"running": 2})
 
     assert ["ModelStore/default"] == _woken_by(before, after)
+
+
+NAMESPACE = "default"
+FETCHES = f"/apis/modelfetch.io/v1alpha1/namespaces/{NAMESPACE}/modelfetches"
+STORES = f"/apis/modelfetch.io/v1alpha1/namespaces/{NAMESPACE}/modelstores"
+CLAIM = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/models"
+BATCH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+
+
+class World:
+    """A loop before an API server with a claim and the store `default`; keys are worked on by `look`."""
+
+    def __init__(self, server, kube):
+        self.server = server
+        self.loop = Loop(kube, Settings(image="x"), LeapingClock())
+        server.objects[CLAIM] = {"metadata": {"name": "models"}, "status": {"phase": "Bound"}}
+
+    def add(self, resource, body):
+        """Store an object and tell the loop of it."""
+        path = STORES if resource is MODELSTORES else FETCHES
+        self.server.objects[f"{path}/{body['metadata']['name']}"] = body
+        self.loop.seen(resource, "ADDED", copy.deepcopy(body))
+
+    def delete(self, name):
+        """Delete a ModelFetch and tell the loop of it."""
+        body = self.server.objects.pop(f"{FETCHES}/{name}")
+        self.loop.seen(MODELFETCHES, "DELETED", body)
+
+    async def look(self):
+        """Work on every key that is ready."""
+        worker = asyncio.create_task(self.loop.work())
+        while len(self.loop.queue) or self.loop.queue._in_work:
+            await asyncio.sleep(0)
+        worker.cancel()
+
+    def phase(self, name):
+        """Return the phase that stands in the status."""
+        return self.server.objects[f"{FETCHES}/{name}"]["status"].get("phase")
+
+    def made(self, task):
+        """Return the orders of the Jobs of a kind."""
+        jobs = [body for path, body in self.server.objects.items() if path.startswith(BATCH)]
+        chosen = [job for job in jobs if job["metadata"]["labels"]["modelfetch.io/task"] == task]
+        return [json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]) for job in chosen]
+
+
+def _in_world(scenario, **store):
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            world = World(server, kube)
+            world.add(MODELSTORES, _stored(gen.store(**store), 1))
+            await world.look()
+            try:
+                await scenario(world)
+            finally:
+                world.loop.queue.close()
+            return world
+
+    return asyncio.run(run())
+
+
+def test_a_fetch_deleted_while_it_is_looked_at_keeps_no_slot():
+    """Its claim would never be given back, and a store would run one fetch less for ever."""
+
+    async def scenario(world):
+        world.server.during = lambda _, path: (
+            path == CLAIM and f"{FETCHES}/one" in world.server.objects and world.delete("one")
+        )
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 2))
+        await world.look()
+        world.add(MODELFETCHES, _stored(gen.fetch("two"), 3))
+        await world.look()
+
+    world = _in_world(scenario, slots=1)
+
+    assert "Pending" == world.phase("two")
+    assert ["two"] == [order["name"] for order in world.made("fetch")]
+
+
+def test_a_fetch_made_again_while_nobody_watched_gives_its_slot_back():
+    """Deleted and made again between two lists: the new one comes without the old one's DELETED (F30)."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 2))
+        await world.look()
+        again = _stored(gen.fetch("one", suspend=True), 9)
+        again["metadata"]["uid"] = "another"
+        world.add(MODELFETCHES, again)
+        world.add(MODELFETCHES, _stored(gen.fetch("two"), 10))
+        await world.look()
+
+    assert ["one", "two"] == [order["name"] for order in _in_world(scenario, slots=1).made("fetch")]
+
+
+def test_fetches_deleted_together_are_all_removed():
+    """A deletion that is told of while an earlier one is confirmed must not be forgotten."""
+
+    async def scenario(world):
+        for n, name in enumerate(("one", "two", "three")):
+            world.add(MODELFETCHES, _stored(gen.fetch(name), 10 + n, attempt={"number": 1}, phase="Ready"))
+        await _drain(world.loop)
+        world.delete("one")
+        world.server.during = lambda _, path: [
+            world.delete(name)
+            for name in ("two", "three")
+            if path.endswith("/one") and f"{FETCHES}/{name}" in world.server.objects
+        ]
+        await world.look()
+
+    (order,) = _in_world(scenario).made("remove")
+
+    assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
