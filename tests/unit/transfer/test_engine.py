@@ -629,12 +629,14 @@ def test_a_terminal_error_begins_nothing_new() -> None:
 
 def test_a_retryable_error_lets_begun_files_end() -> None:
     """A file that is under way when another fails for now is ended: the next attempt need not fetch it."""
-    rig, failed = Rig(parallel=2, retries=0), threading.Event()
+    rig, begun, failed = Rig(parallel=2, retries=0), threading.Event(), threading.Event()
 
     def script(request: Request) -> Answer:
         if request.target == "/bad":
+            begun.wait(10)
             failed.set()
             return Answer(503)
+        begun.set()
         failed.wait(10)
         return file_answer(request, SMALL)
 
