@@ -5,7 +5,7 @@ digest that verify.py will compare it with. Everything refused here is refused b
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from modelfetch.api.order import FetchOrder, OrderLimits, Selection
@@ -162,14 +162,15 @@ def planned(file: RemoteFile, checksum: str | None) -> PlannedFile:
             reason, f"expected sha256:{checksum} for {shown(file.path)}, {whose} sha256:{file.sha256}", file=file.path
         )
     sha256 = checksum or file.sha256
+    git_blob = None if sha256 else file.git_blob
     by_user = checksum is not None or (file.asserted_by_user and sha256 is not None)
     return PlannedFile(
         path=file.path,
         size=file.size,
         sha256=sha256,
-        git_blob=None if sha256 else file.git_blob,
-        verified_by="user" if by_user else "source" if sha256 or file.git_blob else "none",
-        remote=file,
+        git_blob=git_blob,
+        verified_by="user" if by_user else "source" if sha256 or git_blob else "none",
+        remote=replace(file, sha256=sha256, git_blob=git_blob),
     )
 
 

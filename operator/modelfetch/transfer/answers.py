@@ -27,7 +27,7 @@ RETRY_AFTER_ABSURD_S = 86_400.0
 STRONG_AGE_S = 60.0
 """A Last-Modified date this much older than the answer tells versions apart (RFC 9110, 8.8.2.2; 60 s by gut)."""
 
-_STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([1-9][0-9]{2})(?: |\r|\n|$)")
+_STATUS_LINE = re.compile(rb"HTTP/([0-9.]+) ([1-9][0-9]{2})(?: |\r|\n|$)")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -66,6 +66,8 @@ class Head:
     headers: tuple[tuple[str, str], ...]
     url: Url
     redirects: int = 0
+    version: str = "1.1"
+    """Of HTTP."""
 
     def get(self, name: str) -> str | None:
         """Return the header `name` (lower case), repeated ones joined by a comma, or None."""
@@ -88,6 +90,12 @@ class Head:
         value = self.get("content-length")
         stated = value is not None and _DIGITS.fullmatch(value) and self.get("transfer-encoding") is None
         return int(value) if stated and value is not None else None
+
+    @property
+    def has_end(self) -> bool:
+        """Whether a body that was cut can be told from a whole one; one that ends with its connection cannot."""
+        chunked = "chunked" in (self.get("transfer-encoding") or "").lower()
+        return self.length is not None or chunked or not self.version.startswith("1.")
 
     @property
     def content_range(self) -> ContentRange | None:
@@ -183,6 +191,7 @@ class HeaderLines:
         self._bytes = 0
         self._count = 0
         self._status: int | None = None
+        self._version = ""
         self._headers: list[tuple[str, str]] = []
         self._done = False
 
@@ -209,7 +218,7 @@ class HeaderLines:
     def _take(self, line: bytes) -> None:
         start = _STATUS_LINE.match(line)
         if self._status is None and start is not None:
-            self._status = int(start[1])
+            self._version, self._status = start[1].decode(), int(start[2])
             return
         name, _colon, value = line.decode("latin-1").partition(":")
         self._headers.append((name.strip().lower(), value.strip()))
@@ -220,7 +229,7 @@ class HeaderLines:
         if status is None or status < 200:
             return None
         self._done = True
-        return Head(status, headers, self._url, self._redirects)
+        return Head(status, headers, self._url, self._redirects, self._version)
 
 
 def _parse_date(text: str) -> datetime | None:

@@ -42,7 +42,10 @@ class _Expired(Exception):
 
 
 class HttpReader:
-    """Reads one file; `compared` says whether its size or digest is known, else a web page in its place is refused."""
+    """Reads one file; `compared` says whether its size or digest is known.
+
+    Else a web page in its place is refused, and a body whose end is only that of its connection.
+    """
 
     def __init__(
         self,
@@ -111,8 +114,15 @@ class HttpReader:
         raise meaning or error
 
     def _require_file(self, head: Head) -> None:
-        if head.web_page is not None and not self._compared:
+        if self._compared:
+            return
+        if head.web_page is not None:
             raise no_web_page("a file", head.web_page, f' from "{head.url.where}"')
+        if not head.has_end:
+            raise FetchError(
+                Reason.SIZE_MISMATCH,
+                f'expected a sha256, or an answer that says where it ends, got neither for "{head.url.where}"',
+            )
 
 
 @dataclass(frozen=True)
@@ -189,7 +199,9 @@ def _partial_extent(head: Head, span: Span, expected: Identity | None) -> _Exten
     if head.length not in {None, carried}:
         raise RangeIgnored("a length that contradicts the range")
     total = got.total if got.total is not None or expected is None else expected.size
-    ends = [end for end in (span.end, total) if end is not None] or [got.end]
+    ends = [end for end in (span.end, total) if end is not None]
+    if not ends:
+        raise RangeIgnored("a range of nobody knows how much")
     return _Extent(carried, min(ends) - span.start)
 
 

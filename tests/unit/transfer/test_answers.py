@@ -1,5 +1,6 @@
 """What answers mean: identities, ranges, delays and errors, by tables of headers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -115,6 +116,23 @@ def test_size_is_of_the_whole_file(answer: Head, size: int | None) -> None:
     found = answer.identity().size
 
     assert size == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "has_end"),
+    [
+        (head(200, content_length="10"), True),
+        (head(200, transfer_encoding="Chunked"), True),
+        (replace(head(200), version="2"), True),
+        (head(200), False),
+        (replace(head(200), version="1.0"), False),
+        (head(200, transfer_encoding="gzip"), False),
+    ],
+)
+def test_a_body_that_ends_with_its_connection_has_no_end(answer: Head, has_end: bool) -> None:
+    """Only a length, chunks or the frames of a later HTTP tell a whole body from a cut one."""
+
+    assert has_end == answer.has_end
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -156,6 +157,38 @@ def test_a_total_of_star_is_fine(session: Session) -> None:
         reading = read(HttpReader(session, parse_url(server.url())))
 
     assert CONTENT[1000:5000] == reading.content
+
+
+def test_the_rest_of_nobody_knows_how_much_is_not_believed(session: Session) -> None:
+    """An open range answered by a part of an unknown total could be the middle of the file."""
+    script = lying(content_range="bytes 1000-4999/*")
+    with evil_server(script) as server, pytest.raises(RangeIgnored):
+        read(HttpReader(session, parse_url(server.url())), Span(1000), Identity('"v1"'))
+
+
+@pytest.mark.parametrize(
+    ("framing", "compared"), [({}, False), ({"chunked": True}, False), ({"length": None}, True)],
+    ids=["length", "chunks", "until closed, compared"],
+)  # fmt: skip
+def test_what_says_where_it_ends_or_is_compared_comes(
+    session: Session, framing: dict[str, Any], compared: bool
+) -> None:
+    """A body needs an end of its own, or a size or digest to be compared with afterwards."""
+    with evil_server(lambda request: replace(file_answer(request, CONTENT), **framing)) as server:
+        reading = read(HttpReader(session, parse_url(server.url()), compared=compared), Span(), None)
+
+    assert CONTENT == reading.content
+
+
+def test_what_may_be_cut_unseen_is_refused(session: Session) -> None:
+    """A body that ends with its connection is SizeMismatch, unread, where there is nothing to compare it with (F71)."""
+    reading = Reading()
+    with evil_server(lambda request: replace(file_answer(request, CONTENT), length=None)) as server:
+        reader = HttpReader(session, parse_url(server.url()), compared=False)
+        with pytest.raises(FetchError) as caught:
+            reader.read(Span(), reading.take, None, reading.opened)
+
+    assert (Reason.SIZE_MISMATCH, b"") == (caught.value.reason, reading.content)
 
 
 def test_a_small_file_may_come_whole(session: Session) -> None:
