@@ -20,7 +20,7 @@ from modelfetch.controller.claims import Claims
 from modelfetch.controller.mirror import Key, Mirror, Object
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodSeen, Slot, Unknown
-from modelfetch.core.store import StoreObserved, inventory
+from modelfetch.core.store import StoreObserved
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube, KubeError
 from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, MODELFETCHES, MODELSTORES, PODS
@@ -171,8 +171,10 @@ class Observer:
             self._mounts[uid] = sanitise(str(newest.get("message", "")))
         return self._mounts.get(uid)
 
-    async def store(self, body: Object, gone: tuple[RemovalTarget, ...], *, survey_wanted: bool) -> StoreObserved:
-        """Return everything about one ModelStore, from one look."""
+    async def store(
+        self, body: Object, owners: frozenset[str], gone: tuple[RemovalTarget, ...], *, survey_wanted: bool
+    ) -> StoreObserved:
+        """Return everything about one ModelStore, from one look; `owners` were taken before `gone`."""
         store = read_store(body)
         meta = store.metadata
         seen = tuple(
@@ -190,10 +192,14 @@ class Observer:
             store=store,
             claim_phase=await self._claim_phase(store),
             counts=self._claims.counts(meta.namespace, meta.name, fetches),
-            inventory=inventory(owners_with_files(fetches)),
+            owners=owners,
             gone=gone,
             writing=frozenset(t.owner for t in gone if self._mirror.jobs_of_fetch(t.owner)),
-            living=tuple(str(f["metadata"]["uid"]) for f in self._mirror.all(MODELFETCHES)),
+            living=tuple(
+                str(f["metadata"]["uid"])
+                for f in self._mirror.all(MODELFETCHES)
+                if f["metadata"]["namespace"] == meta.namespace
+            ),
             survey_wanted=survey_wanted,
             jobs=seen,
             reports=reports,

@@ -1,13 +1,13 @@
 """`decide` for ModelStore: is its claim there, who uses it, and which trees of deleted ModelFetches have to go.
 
 The operator never touches the volume: a Job removes trees, and only for owners that are known to be gone. Whether a
-deletion was missed while no operator ran is seen by the inventory, a fingerprint of the fetches that may have files on
-the volume: where it differs from the recorded one at start, a Job surveys the volume and tells whose trees it found.
+deletion was missed while no operator ran is seen by the inventory, a fingerprint of the store's fetches: where it
+differs from the recorded one at start, a Job surveys the volume and tells whose trees it found.
 """
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelfetch.api.order import Order, RemovalTarget, RemoveOrder, SurveyOrder
@@ -25,6 +25,8 @@ LOOK_S = 300.0
 JOB_RETRY_S = 30.0
 """Seconds until a failed removal or survey is tried again."""
 TARGETS_PER_JOB = 100
+UNSETTLED = "unsettled"
+"""The inventory while trees of deleted fetches may be left: no fingerprint equals it, so the next start surveys."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class StoreObserved:
     """One look at everything about one ModelStore.
 
     `gone` are owners that may have files on the volume and no longer exist; `writing` are uids of deleted fetches
-    whose Pods may still run; `living` are the uids of all fetches of the namespace; `inventory` is their fingerprint.
+    whose Pods may still run; `living` are the uids of all fetches of the namespace, `owners` those of this store.
     """
 
     now: datetime
     store: ModelStore
     claim_phase: str | Unknown | None
     counts: FetchCounts
-    inventory: str
+    owners: frozenset[str]
     gone: tuple[RemovalTarget, ...] = ()
     writing: frozenset[str] = frozenset()
     living: tuple[str, ...] = ()
@@ -50,11 +52,15 @@ class StoreObserved:
 
 @dataclass(frozen=True)
 class StoreDecision(Decision[ModelStoreStatus]):
-    """A decision, and what was learnt from Jobs that ended: trees removed, trees found without an owner."""
+    """A decision, and what was learnt from Jobs that ended: trees removed, trees found without an owner.
+
+    `counted` are the owners that the inventory in `status` tells of; None where it makes the next start look for all.
+    """
 
     removed: tuple[RemovalTarget, ...] = ()
     found: tuple[RemovalTarget, ...] = ()
     surveyed: bool = False
+    counted: frozenset[str] | None = None
 
 
 def inventory(uids: Iterable[str]) -> str:
@@ -112,8 +118,8 @@ def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
     decision = _decision(seen, (DeleteJob(job.name, job.uid),), again_s=1.0, settled=False)
     owners = tuple(RemovalTarget(**entry.model_dump()) for entry in report.owners)
     if job.task == "remove":
-        return StoreDecision(decision.actions, decision.status, decision.again_at, removed=owners)
-    return StoreDecision(decision.actions, decision.status, decision.again_at, found=owners, surveyed=not owners)
+        return replace(decision, removed=owners)
+    return replace(decision, found=owners, surveyed=not owners)
 
 
 def _decision(seen: StoreObserved, actions: tuple[Action, ...] = (), *, again_s: float, settled: bool) -> StoreDecision:
@@ -124,9 +130,10 @@ def _decision(seen: StoreObserved, actions: tuple[Action, ...] = (), *, again_s:
         observed_generation=generation,
         conditions=conditions.make(_standing(seen), old.conditions, generation, seen.now, steps=()),
         fetches=seen.counts,
-        inventory=seen.inventory if settled else old.inventory,
+        inventory=inventory(seen.owners) if settled else UNSETTLED,
     )
-    return StoreDecision(actions, status, seen.now + timedelta(seconds=again_s))
+    counted = seen.owners if settled else None
+    return StoreDecision(actions, status, seen.now + timedelta(seconds=again_s), counted=counted)
 
 
 def _standing(seen: StoreObserved) -> Standing:

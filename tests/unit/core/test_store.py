@@ -18,7 +18,7 @@ GONE = RemovalTarget(namespace="demo", name="minilm", owner="gone-uid")
 
 def _look(**changes):
     seen = StoreObserved(
-        now=NOW, store=looks.store(), claim_phase="Bound", counts=FetchCounts(total=1), inventory=inventory(["a"])
+        now=NOW, store=looks.store(), claim_phase="Bound", counts=FetchCounts(total=1), owners=frozenset({"a"})
     )
     return replace(seen, **changes)
 
@@ -111,8 +111,9 @@ def test_what_a_survey_found_is_handed_on():
 
 @pytest.mark.parametrize("unsettled", [{"gone": (GONE,)}, {"survey_wanted": True}, {"jobs": (_job(),)}])
 def test_the_inventory_is_recorded_only_when_nothing_is_left_to_do(unsettled):
-    """An operator that dies now finds the difference at its next start."""
-    old = looks.store().model_copy(update={"status": ModelStoreStatus(inventory="old")})
+    """An operator that dies now finds the difference at its next start, whoever comes and goes meanwhile."""
+    old = looks.store().model_copy(update={"status": ModelStoreStatus(inventory=inventory(["a"]))})
+    busy, idle = decide(_look(store=old, **unsettled), SETTINGS), decide(_look(store=old), SETTINGS)
 
-    assert "old" == decide(_look(store=old, **unsettled), SETTINGS).status.inventory
-    assert inventory(["a"]) == decide(_look(store=old), SETTINGS).status.inventory
+    assert ("unsettled", None) == (busy.status.inventory, busy.counted)
+    assert (inventory(["a"]), frozenset({"a"})) == (idle.status.inventory, idle.counted)
