@@ -2,10 +2,12 @@
 
 Comes in: nothing. Goes out: `cluster` (control plane, CRDs and RBAC), `full_cluster` (hub, node and operator besides);
 `api` and `kubectl` to speak to `cluster` as its administrator; `namespace` and `workspace`, gone after the test.
+`unmanned` is a world of a cluster whose operator the test starts and kills itself: `operator`.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import subprocess
@@ -19,7 +21,9 @@ from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
 from modelfetch.kube.client import Kube, Resource
 from modelfetch.kube.connection import Connection, from_kubeconfig
-from tests.cluster import shared
+from tests.cluster import operator_process, shared
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.world import World, new_world
 
 Result = TypeVar("Result")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -53,6 +57,31 @@ def full_cluster() -> Iterator[Summary]:
     """What `make up` starts."""
     with shared.shared_cluster("full", ["--audit"], Path(__file__)) as summary:
         yield summary
+
+
+@pytest.fixture(scope="session")
+def unmanned_cluster() -> Iterator[Summary]:
+    """Control plane and process node; whoever uses `unmanned` starts the operator."""
+    flags = ["--without", "hub", "--without", "operator", "--audit"]
+    with shared.shared_cluster("unmanned", flags, Path(operator_process.__file__)) as summary:
+        yield summary
+
+
+@pytest.fixture
+def unmanned(unmanned_cluster: Summary, tmp_path: Path) -> Iterator[World]:
+    """A namespace of a cluster without an operator, for one worker at a time: an operator would look at all others."""
+    with (Path(shared.__file__).parent / "recorder.py").open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with new_world(unmanned_cluster, tmp_path / "volume") as world:
+            yield world
+
+
+@pytest.fixture
+def operator(unmanned: World, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """The operator of the cluster of `unmanned`; not started yet."""
+    process = OperatorProcess(unmanned.summary, tmp_path / "operator.log")
+    yield process
+    process.kill()
 
 
 @pytest.fixture(scope="session")

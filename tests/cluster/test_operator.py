@@ -12,7 +12,7 @@ from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import Files, LfsPolicy, RepoSpec
 from modelfetch.devcluster.hub.rules import Corrupt, Match, Rate, Rule, Status
 from modelfetch.devcluster.summary import Summary
-from tests.cluster.world import World, condition, new_world, until
+from tests.cluster.world import World, condition, new_world, repo, slow, until
 from tests.kstatus import status_of
 
 MIB = 1 << 20
@@ -36,16 +36,6 @@ def hub() -> Iterator[FixtureHub]:
     ]
     with FixtureHub(specs) as made:
         yield made
-
-
-def repo(hub: FixtureHub, name: str = "acme/model", **more: str) -> dict[str, object]:
-    """Return the source of a repository of this hub."""
-    return {"huggingFace": {"repo": name, "endpoint": hub.endpoint, **more}}
-
-
-def slow(hub: FixtureHub, bytes_per_s: int = 200_000) -> None:
-    """Let the weights trickle, so that a test meets the fetch while it downloads."""
-    hub.rules.add(Rule(match=Match(port="cdn"), actions=(Rate(bytes_per_s=bytes_per_s),)))
 
 
 def test_apply_makes_ready_and_writes_nothing_but_the_status(world, hub):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelfetch.devcluster.hub.hub import FixtureHub
+from modelfetch.devcluster.hub.rules import Match, Rate, Rule
 from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
 from modelfetch.kube.client import Kube, Resource
@@ -112,6 +114,16 @@ def model_fetch(name: str, source: Object, **spec: Any) -> Object:
         "metadata": {"name": name},
         "spec": {"source": source, **spec},
     }
+
+
+def repo(hub: FixtureHub, name: str = "acme/model", **more: str) -> dict[str, object]:
+    """Return the source of a repository of this hub."""
+    return {"huggingFace": {"repo": name, "endpoint": hub.endpoint, **more}}
+
+
+def slow(hub: FixtureHub, bytes_per_s: int = 200_000) -> None:
+    """Let the weights trickle, so that a test meets the fetch while it downloads."""
+    hub.rules.add(Rule(match=Match(port="cdn"), actions=(Rate(bytes_per_s=bytes_per_s),)))
 
 
 def condition(status: Object, type_: str) -> tuple[str, str] | None:

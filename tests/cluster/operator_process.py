@@ -1,0 +1,80 @@
+"""The operator as a child process of a test, on a cluster that has none: started, killed, started again.
+
+Comes in: a cluster `--without operator`. Goes out: `OperatorProcess`, which runs the very command of `make up` with the
+rights of deploy/. The end of its fixture leaves no process.
+"""
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+
+from modelfetch.devcluster import programs
+from modelfetch.devcluster.controlplane import ControlPlane
+from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, write_account_kubeconfig
+from modelfetch.devcluster.state import find_state
+from modelfetch.devcluster.summary import Summary
+from modelfetch.kube.client import Kube
+from modelfetch.kube.connection import from_kubeconfig
+from tests.cluster.world import until
+
+ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
+"""As whom the API server knows it."""
+_RUNS = "the operator runs"
+
+
+class OperatorProcess:
+    """One operator at a time."""
+
+    def __init__(self, summary: Summary, log: Path) -> None:
+        state = find_state(summary.name, os.environ)
+        admin = from_kubeconfig(Path(summary.kubeconfig))
+        assert state is not None
+        assert admin.ca_pem is not None
+        plane = ControlPlane(state, summary.server, admin.ca_pem, {})
+        self.kubeconfig = programs.kubeconfig_of(state, programs.OPERATOR)
+        self._argv = programs.operator_command(state, None)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        log.touch()
+
+        async def write() -> None:
+            async with Kube(admin) as kube:
+                await write_account_kubeconfig(kube, plane, self.kubeconfig, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+
+        asyncio.run(write())
+
+    def start(self) -> None:
+        """Start it; nothing is known of it yet."""
+        self._log.write_bytes(b"")
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(self._argv, stdout=log, stderr=log)
+
+    def start_and_wait(self) -> None:
+        """Start it and return when it has listed everything and takes in events."""
+        self.start()
+        self.wait_running()
+
+    def wait_running(self) -> None:
+        """Return when it takes in events."""
+        until(lambda: _RUNS in self.said(), self.said)
+
+    def run_for(self, seconds: float) -> None:
+        """Let it work for some time; fails where it ends by itself."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"the operator ended by itself with code {code}: {self.said()}")
+
+    def kill(self) -> None:
+        """Afterwards it has ended by SIGKILL, without a chance to do anything more."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def said(self) -> str:
+        """Return the log of the last run."""
+        return self._log.read_text(errors="replace")
