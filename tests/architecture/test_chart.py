@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from modelfetch import __version__
+from modelfetch.api.source import ENDPOINT_PATTERN
 from scripts.chart import CHART, readme, values
 from tests.tree import ROOT
 
@@ -60,3 +61,9 @@ def test_schema_and_values_name_the_same() -> None:
     assert SCHEMA["additionalProperties"] is False
 
     assert {value.name for value in values(VALUES)} | {"global"} == set(closed(SCHEMA))
+
+
+def test_an_endpoint_has_one_shape() -> None:
+    """The chart takes for the hub's address what a ModelFetch takes."""
+
+    assert ENDPOINT_PATTERN == SCHEMA["properties"]["huggingFaceEndpoint"]["pattern"]

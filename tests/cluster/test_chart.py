@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from modelfetch.api.order import Egress
-from modelfetch.controller.main import parser, settings_of
+from modelfetch.controller.flags import ALLOW_HTTP, LISTS, VARIABLES, parse, parser, settings_of
 from modelfetch.core.observed import Settings
+from scripts.chart import values as listed_values
 from tests.cluster.chart import (
     CHART,
     NAMESPACE,
@@ -54,13 +55,11 @@ def test_crds_may_go_with_the_release() -> None:
     assert [True, True] == ["helm.sh/resource-policy" not in item["metadata"]["annotations"] for item in rendered]
 
 
-def settings(values: Object, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Any]:
-    """Return what the operator makes of the environment and arguments that the chart gives it."""
+def arguments(values: Object) -> Any:
+    """Return what the operator makes of the environment that the chart gives it."""
     operator = operator_of(render(values))
-    for name, value in operator.environment.items():
-        monkeypatch.setenv(name, value)
-    args = parser().parse_args(operator.container.get("args", []))
-    return settings_of(args), args
+    assert "args" not in operator.container
+    return parse([], operator.environment)
 
 
 REACHES: list[tuple[Object, Settings]] = [
@@ -84,14 +83,16 @@ REACHES: list[tuple[Object, Settings]] = [
     ),
     ({"egress": {"allowPorts": ["any"]}}, Settings(image=IMAGE, egress=Egress(allow_ports=()))),
     ({"egress": {"allowHttp": True}}, Settings(image=IMAGE, egress=Egress(allow_http=True))),
+    ({"progressInterval": 0.5}, Settings(image=IMAGE, progress_interval_s=0.5)),
+    ({"progressInterval": 3600}, Settings(image=IMAGE, progress_interval_s=3600)),
 ]
 
 
 @pytest.mark.parametrize(("values", "expected"), REACHES, ids=[str(row[0]) for row in REACHES])
-def test_a_value_reaches_the_operator(values: Object, expected: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_reaches_the_operator(values: Object, expected: Settings) -> None:
     """The operator's own parser makes the setting of what the Deployment hands it."""
 
-    assert expected == settings(values, monkeypatch)[0]
+    assert expected == settings_of(arguments(values))
 
 
 @pytest.mark.parametrize(
@@ -101,15 +102,23 @@ def test_a_value_reaches_the_operator(values: Object, expected: Settings, monkey
         ({"watchNamespaces": ["team-a", "123"]}, "namespace", ["team-a", "123"]),
         ({}, "log_format", "json"),
         ({"logFormat": "console"}, "log_format", "console"),
-        ({"extraArgs": ["--log-format", "console"]}, "log_format", "console"),
     ],
 )
-def test_a_value_reaches_the_command_line(
-    values: Object, name: str, expected: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_value_reaches_the_command_line(values: Object, name: str, expected: object) -> None:
     """What is no setting of decisions reaches the parsed arguments."""
 
-    assert expected == getattr(settings(values, monkeypatch)[1], name)
+    assert expected == getattr(arguments(values), name)
+
+
+def test_every_flag_has_a_value() -> None:
+    """The chart says all that the operator listens to, but the port of the probes, which is the chart's own matter."""
+    told = operator_of(
+        render({"egress": {"allowNetworks": ["10.0.0.0/8"], "allowPorts": [1]}, "watchNamespaces": ["a"]})
+    )
+    (port,) = told.container["ports"]
+
+    assert {*VARIABLES, *LISTS, ALLOW_HTTP} - {"MODELFETCH_PROBE_PORT"} == set(told.environment)
+    assert port["containerPort"] == parser().get_default("probe_port")
 
 
 POD = [
@@ -256,6 +265,83 @@ def test_every_object_is_labelled() -> None:
     assert [] == [item for item in objects if not common.items() <= item["metadata"]["labels"].items()]
 
 
+CHANGED: dict[str, Any] = {
+    "image.repository": "example.com/mf",
+    "image.tag": "2",
+    "image.digest": DIGEST,
+    "image.pullPolicy": "Always",
+    "image.pullSecrets": [{"name": "pull"}],
+    "watchNamespaces": ["team-a"],
+    "huggingFaceEndpoint": "https://hub.example",
+    "egress.allowNetworks": ["10.0.0.0/8"],
+    "egress.allowPorts": ["any"],
+    "egress.allowHttp": True,
+    "fetchPods.runAsUser": "namespace",
+    "runAsUser": "namespace",
+    "progressInterval": 2,
+    "logFormat": "console",
+    "crds.enabled": False,
+    "crds.keep": False,
+    "rbac.create": False,
+    "serviceAccount.create": False,
+    "serviceAccount.name": "mine",
+    "serviceAccount.annotations": {"a": "b"},
+    "resources": {"limits": {"memory": "1Gi"}},
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "high",
+    "podLabels": {"team": "ml"},
+    "podAnnotations": {"note": "1"},
+    "extraEnv": [{"name": "TZ", "value": "UTC"}],
+}
+"""Another value for each that there is."""
+VALUES = {value.name for value in listed_values((CHART / "values.yaml").read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_no_value_is_without_effect(name: str) -> None:
+    """Whatever somebody sets changes what is rendered: nothing is accepted and ignored."""
+    # Without an account of its own the chart has to be told whose to use, with and without the change.
+    plain: Object = {"serviceAccount": {"name": "theirs"}} if name == "serviceAccount.create" else {}
+    changed = nested({name: CHANGED[name]})
+
+    assert render(plain) != render(changed | {key: plain[key] | changed[key] for key in plain})
+
+
+def nested(flat: dict[str, Any]) -> Object:
+    """Return values by dotted name as the tree that Helm takes."""
+    tree: Object = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split(".")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = value
+    return tree
+
+
+def complaints(values: Object) -> list[str]:
+    """Return the places that Helm complains about, as dotted names."""
+    done = helm("template", "modelfetch", str(CHART), values=values)
+    return [place.replace("/", ".") for place in re.findall(r"^ *- at '/?([^']*)'", done.stderr, re.MULTILINE)]
+
+
+def test_every_value_has_a_type() -> None:
+    """A list where a mapping belongs, and a mapping where anything else belongs, is refused for each value there is."""
+    wrong = {name: [] if isinstance(CHANGED[name], dict) else {"a": 1} for name in VALUES}
+
+    assert sorted(VALUES) == sorted(set(complaints(nested(wrong))) & VALUES)
+
+
+def test_every_mapping_is_closed() -> None:
+    """A misspelt key is refused wherever it stands; only names that people choose themselves are free."""
+    mappings = {name.rpartition(".")[0] for name in VALUES} | {"resources", "affinity"}
+    unknown = nested({f"{name}.colour".lstrip("."): "red" for name in mappings})
+
+    assert sorted(mappings) == sorted(complaints(unknown))
+
+
 WRONG: list[tuple[Object, str]] = [
     ({"replicas": 2}, r"at '': additional properties 'replicas' not allowed"),
     ({"image": {"repo": "x"}}, r"at '/image': additional properties 'repo' not allowed"),
@@ -275,7 +361,9 @@ WRONG: list[tuple[Object, str]] = [
     ({"crds": {"enabled": "yes"}}, r"at '/crds/enabled': got string, want boolean"),
     ({"podLabels": {"app.kubernetes.io/name": "x"}}, r"invalid propertyName 'app.kubernetes.io/name'"),
     ({"extraEnv": [{"name": "MODELFETCH_IMAGE", "value": "x"}]}, r"at '/extraEnv/0/name': 'not' failed"),
-    ({"extraArgs": [1]}, r"at '/extraArgs/0': got number, want string"),
+    ({"egress": {"allowNetworks": ["10.0.0.256/8"]}}, r"at '/egress/allowNetworks/0'.* does not match pattern"),
+    ({"progressInterval": 0}, r"at '/progressInterval': minimum: got 0, want 0\.1"),
+    ({"extraArgs": ["--probe-port=1"]}, r"at '': additional properties 'extraArgs' not allowed"),
     ({"serviceAccount": {"create": False}}, r"serviceAccount.name must be given where serviceAccount.create is false"),
 ]
 

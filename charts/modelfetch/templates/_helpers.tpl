@@ -60,7 +60,7 @@ app.kubernetes.io/component: operator
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ int64 . }}{{ end -}}
 {{- end -}}
 
-{{/* The operator's environment: one variable for each value that it obeys. */}}
+{{/* The operator's environment: one variable for each value that it obeys, so that there is one way to say a thing. */}}
 {{- define "modelfetch.environment" -}}
 - name: MODELFETCH_IMAGE
   value: {{ include "modelfetch.image" . }}
@@ -72,6 +72,8 @@ app.kubernetes.io/component: operator
   value: {{ .Values.huggingFaceEndpoint }}
 - name: MODELFETCH_ALLOW_HTTP
   value: {{ .Values.egress.allowHttp | quote }}
+- name: MODELFETCH_PROGRESS_INTERVAL
+  value: {{ .Values.progressInterval | quote }}
 - name: MODELFETCH_LOG_FORMAT
   value: {{ .Values.logFormat }}
 {{- with .Values.egress.allowNetworks }}
