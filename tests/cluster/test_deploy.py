@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from modelfetch.core.job import Attempt, fetch_job, fetch_order, store_job
 from modelfetch.core.observed import Settings
 from modelfetch.devcluster.manifests import until
 from modelfetch.devcluster.parts import NAMESPACE as WORKSPACE
+from modelfetch.devcluster.summary import Summary
 from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, PODS
@@ -139,6 +143,57 @@ def test_each_part_of_the_hardening_counts(api: Api, template: Object, where: st
         api(lambda kube: kube.create(PODS, namespace, pod, dry_run=True))
 
 
+@pytest.fixture(scope="module")
+def warned(kubectl: Kubectl) -> Iterator[str]:
+    """The name of a namespace whose API answers carry a warning for whatever would break the restricted level."""
+    name = f"warned-{os.getpid()}"
+    kubectl("create", "namespace", name)
+    done = kubectl(
+        "label", "namespace", name, *(f"pod-security.kubernetes.io/{do}=restricted" for do in ("warn", "enforce"))
+    )
+    assert done.returncode == 0, done.stderr
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def in_namespace(item: Object, namespace: str) -> Object:
+    """Return a deep copy of `item` that is to be created there."""
+    made: Object = json.loads(json.dumps(item))
+    made["metadata"] = {"name": "dry-run", "namespace": namespace, "labels": item["metadata"].get("labels", {})}
+    return made
+
+
+WORKLOADS = [of_kind(manifests("operator.yaml"), "Deployment")[0], *(job(*given) for given in JOBS_OF_OURS)]
+WORKLOAD_IDS = ["operator", *("-".join([task, str(settings.run_as_user)]) for settings, task in JOBS_OF_OURS)]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=WORKLOAD_IDS)
+def test_no_workload_causes_a_warning(kubectl: Kubectl, warned: str, workload: Object) -> None:
+    """Neither Pod Security nor anything else of the API server has a warning for the Deployment or a Job."""
+    made = in_namespace(workload, warned)
+    done = kubectl("create", "--dry-run=server", "-o", "name", "-f", "-", stdin=json.dumps(made))
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=WORKLOAD_IDS)
+def test_a_soft_workload_would_cause_a_warning(kubectl: Kubectl, warned: str, workload: Object) -> None:
+    """The same object without its hardening is warned about, so the test above hears warnings."""
+    made = in_namespace(workload, warned)
+    del made["spec"]["template"]["spec"]["securityContext"]
+    done = kubectl("create", "--dry-run=server", "-o", "name", "-f", "-", stdin=json.dumps(made))
+
+    assert 'Warning: would violate PodSecurity "restricted:latest"' in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").iterdir()), ids=lambda path: path.name)
+def test_examples_are_accepted(kubectl: Kubectl, warned: str, path: Path) -> None:
+    """Every example can be applied as it stands, in a namespace at the restricted level, without a warning."""
+    done = kubectl("apply", "--namespace", warned, "--dry-run=server", "--validate=strict", "-f", str(path))
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
 def test_fetch_pods_have_no_identity() -> None:
     """What runs beside untrusted bytes holds no token, and its root file system cannot be written."""
     for settings, task in JOBS_OF_OURS:
@@ -251,6 +306,56 @@ def test_a_right(account: Connection, right: Right, allowed: bool) -> None:
     asked = {"namespace": WORKSPACE, "group": group, "resource": plural, "subresource": subresource, "verb": verb}
 
     assert allowed == ask(account, ACCESS_REVIEWS, {"resourceAttributes": asked})["allowed"]
+
+
+# The embedded cluster runs the operator as a process. What it may do is the same.
+
+
+def listed(summary: Summary, *kinds: str) -> list[Object]:
+    """Return the objects of these kinds in the embedded cluster."""
+    argv = [
+        summary.kubectl,
+        "--kubeconfig",
+        summary.kubeconfig,
+        "get",
+        ",".join(kinds),
+        "--all-namespaces",
+        "-o",
+        "json",
+    ]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    return list(json.loads(done.stdout)["items"])
+
+
+def grant(item: Object) -> Object:
+    """Return what of a role, a binding or an account says who may do what."""
+    said = {key: item[key] for key in ("kind", "rules", "roleRef", "subjects") if key in item}
+    return said | {"name": item["metadata"]["name"], "labels": item["metadata"]["labels"]}
+
+
+def test_the_embedded_cluster_grants_the_same(full_cluster: Summary) -> None:
+    """Accounts, roles and bindings of ours on the cluster of `make up` are those of deploy/rbac.yaml, and no others."""
+    kinds = ("serviceaccounts", "roles", "rolebindings", "clusterroles", "clusterrolebindings")
+    ours = [
+        item for item in listed(full_cluster, *kinds) if "app.kubernetes.io/name" in item["metadata"].get("labels", {})
+    ]
+
+    assert sorted(map(grant, manifests("rbac.yaml")), key=str) == sorted(map(grant, ours), key=str)
+
+
+def test_nothing_else_is_granted_to_the_embedded_operator(full_cluster: Summary) -> None:
+    """One binding names its account, and the process that writes is that account."""
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    bindings = listed(full_cluster, "rolebindings", "clusterrolebindings")
+    lines = map(json.loads, (Path(full_cluster.logs) / "audit.jsonl").read_text().splitlines())
+    writes = [
+        line
+        for line in lines
+        if line["verb"] == "patch" and f"{WORKSPACE}/modelstores/default/status" in line["requestURI"]
+    ]
+
+    assert [ACCOUNT] == [item["metadata"]["name"] for item in bindings if subject in item.get("subjects", ())]
+    assert {f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"} == {line["user"]["username"] for line in writes}
 
 
 def test_a_secret_stays_unread(account: Connection, api: Api, namespace: str) -> None:

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from modelfetch.api.meta import GROUP
 from modelfetch.devcluster.kubeconfig import Identity, write_kubeconfig
 from modelfetch.devcluster.manifests import until
 from modelfetch.devcluster.summary import Summary
@@ -30,7 +32,8 @@ from modelfetch.kube.connection import from_kubeconfig
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES
 from tests import gen
 from tests.cluster import shared
-from tests.cluster.chart import CHART, NAMESPACE, Ended, Object, helm, operator_of, render
+from tests.cluster.chart import CHART, NAMESPACE, Ended, Object, helm, manifests, operator_of, render
+from tests.tree import ROOT
 
 NAMES = ["modelfetches.modelfetch.io", "modelstores.modelfetch.io"]
 WITHIN_S = 60.0
@@ -64,9 +67,9 @@ class Site:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def install(self, values: Object | None = None) -> Ended:
+    def install(self, values: Object | None = None, chart: Path = CHART) -> Ended:
         """Install the release `modelfetch`, as the chart's README says."""
-        return self.helm("install", "modelfetch", str(CHART), "--create-namespace", values=values)
+        return self.helm("install", "modelfetch", str(chart), "--create-namespace", values=values)
 
     def uninstall(self, *flags: str) -> Ended:
         """Uninstall the release and wait until what it deletes is gone."""
@@ -110,11 +113,26 @@ def test_install_makes_what_the_chart_renders(site: Site) -> None:
     assert "created" in site.kubectl("apply", "-f", "-", stdin=json.dumps(gen.fetch()))
 
 
+def test_plain_manifests_install_the_same(site: Site) -> None:
+    """One command brings all of deploy/ to an empty cluster, and repeated it changes nothing."""
+    objects = manifests("namespace.yaml", "crds.yaml", "rbac.yaml", "operator.yaml")
+    show = "jsonpath={.kind} {.metadata.name} {.metadata.uid} {.metadata.generation}\n"
+    command = ["apply", "--server-side", "-f", str(ROOT / "deploy")]
+    try:
+        applied = site.kubectl(*command).split()
+        first, second = (site.kubectl(*command, "-o", show) for _ in range(2))
+    finally:
+        site.kubectl("delete", "--ignore-not-found", "--wait", "-f", str(ROOT / "deploy"))
+
+    assert ["serverside-applied"] * len(objects) == applied[1::2]
+    assert first == second
+
+
 def test_the_notes_are_commands_that_work(site: Site) -> None:
     """The second command's manifest is accepted as it stands, and the others name objects of this release."""
     notes = site.install().stdout
     (manifest,) = re.findall(r"<<'EOF'\n(.*?)\n *EOF\n", notes, re.DOTALL)
-    applied = site.kubectl("apply", "-o", "name", "-f", "-", stdin=textwrap.dedent(manifest))
+    applied = site.kubectl("apply", "-f", "-", stdin=textwrap.dedent(manifest))
 
     assert ["modelstore.modelfetch.io/default", "modelfetch.modelfetch.io/minilm"] == re.findall(
         r"(\S+) created", applied
@@ -132,16 +150,31 @@ def test_the_notes_miss_absent_crds(site: Site) -> None:
     )
 
 
-def test_upgrade_changes_the_crds(site: Site) -> None:
-    """A CRD of an older chart becomes the one of this chart, and objects of it stay."""
-    site.install()
-    site.kubectl("apply", "-f", "-", stdin=json.dumps(gen.fetch()))
-    short = [{"op": "replace", "path": "/spec/names/shortNames", "value": ["older"]}]
-    site.kubectl("patch", "crd", NAMES[0], "--type=json", "--patch", json.dumps(short), "--field-manager=helm")
-    site.helm("upgrade", "modelfetch", str(CHART))
-    crd = next(item for item in site.crds() if item["metadata"]["name"] == NAMES[0])
+def older_chart(folder: Path) -> Path:
+    """Return a copy of the chart whose CRD has another short name."""
+    chart = folder / "modelfetch"
+    shutil.copytree(CHART, chart)
+    crd = chart / "files" / "crds" / f"{GROUP}_modelfetches.yaml"
+    text = crd.read_text(encoding="utf-8")
+    assert text.count("- mf\n") == 1
+    crd.write_text(text.replace("- mf\n", "- older\n"), encoding="utf-8")
+    return chart
 
-    assert ["mf"] == crd["spec"]["names"]["shortNames"]
+
+def short_names(site: Site) -> list[str]:
+    """Return the short names of ModelFetch on the API server."""
+    crd = next(item for item in site.crds() if item["metadata"]["name"] == NAMES[0])
+    return list(crd["spec"]["names"]["shortNames"])
+
+
+def test_upgrade_changes_the_crds(site: Site, tmp_path: Path) -> None:
+    """A CRD of an older chart becomes the one of this chart, and objects of it stay."""
+    site.install(chart=older_chart(tmp_path))
+    before = short_names(site)
+    site.kubectl("apply", "-f", "-", stdin=json.dumps(gen.fetch()))
+    site.helm("upgrade", "modelfetch", str(CHART))
+
+    assert (["older"], ["mf"]) == (before, short_names(site))
     assert "modelfetch.modelfetch.io/minilm\n" == site.kubectl("get", "modelfetches.modelfetch.io", "-o", "name")
 
 
@@ -271,4 +304,5 @@ def test_a_namespaced_release_works(site: Site, tmp_path: Path) -> None:
     site.kubectl("delete", "pv", "--all")
 
     assert (200, 0) == (health, code), (tmp_path / "log").read_text()
+    assert "GET /healthz" not in (tmp_path / "log").read_text()
     assert [] == refused_or_elsewhere(site.summary, space.namespace)
