@@ -5,9 +5,11 @@ with `json` all of it to standard output, one document a line. Only this module 
 """
 
 import json
+import os
 import sys
 import traceback
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -138,6 +140,21 @@ class BarOutput:
             self._task = self._bar.add_task("Resolving", total=None, counters="", file="")
             self._bar.start()
         return self._bar, self._task
+
+
+def prepare(name: str) -> None:
+    """Both streams are there, and standard output takes any text, whatever the locale: paths are made of bytes."""
+    # Where the caller closed one, its number would be the next file's.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - until the program ends
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - the same
+    if not isinstance(sys.stdout, TextIOWrapper):
+        return
+    if name == "json":
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # which JSON reads as an escape
+    elif name == "quiet":
+        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
+    else:
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def choose(name: str, goal: Goal) -> Output:

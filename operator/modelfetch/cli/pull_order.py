@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -146,14 +145,15 @@ def _transfer(options: PullOptions) -> OrderTransfer:
 
 
 def _egress(options: PullOptions) -> Egress:
-    if options.ca_file is not None and not Path(options.ca_file).is_file():
+    ca_file = options.ca_file and os.path.expanduser(options.ca_file)
+    if ca_file is not None and not os.path.isfile(ca_file):  # Path.is_file() raises for names that are too long
         raise _refusal(f"--ca-file: expected a file with certificates, got '{options.ca_file}'")
     ports = [values.whole_number("--allow-port", text, 1, 65535) for text in options.allow_port]
     return Egress(
         allow_networks=values.each("--allow-network", options.allow_network, values.network),
         allow_ports=tuple(sorted({80, 443, *ports})),
         allow_http=options.allow_http,
-        ca_file=options.ca_file and os.path.abspath(options.ca_file),
+        ca_file=ca_file and os.path.abspath(ca_file),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -127,6 +128,9 @@ def test_people_are_told_what_to_do(hub: FixtureHub, tmp_path: Path) -> None:
         ("hf://org/Tiny_Model", ["--allow-port", "0"], Reason.SPEC_INVALID),
         ("hf://org/Tiny_Model", ["--ca-file", "/nowhere"], Reason.SPEC_INVALID),
         ("hf://org/Tiny_Model", ["--token-file", "/nowhere"], Reason.SPEC_INVALID),
+        ("hf://org/Tiny_Model", ["--ca-file", "a" * 300], Reason.SPEC_INVALID),
+        ("hf://org/Tiny_Model", ["--token-file", "a" * 300], Reason.SPEC_INVALID),
+        ("hf://org/Tiny_Model", ["--token-file", "~nobody-of-this-name/token"], Reason.SPEC_INVALID),
         ("hf://org/Tiny_Model@main", ["--revision", "other"], Reason.SPEC_INVALID),
         ("hf://org/../Tiny", [], Reason.SPEC_INVALID),
         ("hf://a/b/c/../d", [], Reason.SPEC_INVALID),
@@ -154,6 +158,40 @@ def test_refusals_have_their_reason_and_code(
     assert (False, reason.row.remedy, reason.row.retryable) == (last["ok"], last["remedy"], last["retryable"])
     assert (None, "") == (last["artifact"], run.stderr)
     assert not (tmp_path / "store" / "models" / "local").exists()
+
+
+@pytest.mark.parametrize("store", ["", "~nobody-of-this-name/models", "relative"])
+def test_a_store_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    """No text, nobody's home and a place in a folder that is gone are refused, and not taken for the current folder."""
+    monkeypatch.chdir(tmp_path)
+    if store == "relative":
+        tmp_path.rmdir()
+    run = CliRunner().invoke(main, ["pull", "hf://org/Tiny_Model", store, "--output", "json"])
+
+    assert (Reason.SPEC_INVALID.value, True) == (result(run)["reason"], "STORE" in result(run)["message"])
+
+
+@pytest.mark.parametrize("output", ["json", "quiet"])
+def test_a_folder_of_any_bytes_is_told(hub: FixtureHub, tmp_path: Path, output: str) -> None:
+    """A folder whose name is no text is told in a way that leads there."""
+    run = pull(hub, "hf://org/Tiny_Model", tmp_path / "\udcff\u00e9", "--output", output)
+    told = os.fsdecode(run.stdout_bytes.strip()) if output == "quiet" else result(run)["artifact"]["path"]
+
+    assert (0, set(FILES)) == (run.exit_code, set(os.listdir(told)))
+
+
+@pytest.mark.parametrize(
+    ("output", "where"),
+    [("human", "2>&-"), ("human", ">&- 2>&-"), ("human", "2>/dev/full"), ("json", ">&-"), ("json", ">/dev/full")],
+)
+def test_nobody_to_tell_changes_no_exit_code(hub: FixtureHub, tmp_path: Path, output: str, where: str) -> None:
+    """Closed and full streams are no defect: the work is done, and the exit code is that of its end."""
+    command = [sys.executable, "-m", "modelfetch", "pull", "hf://org/Tiny_Model", str(tmp_path), "--output", output]
+    script = f"{shlex.join([*command, '--endpoint', hub.endpoint, *allowed(hub)])} {where}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S)
+
+    assert (0, False) == (done.returncode, "Traceback" in done.stderr)
+    assert FILES == {path.name: path.read_bytes() for path in tmp_path.glob("models/local/tiny-model/current/*")}
 
 
 @pytest.mark.parametrize("drop", ["--allow-http", "--allow-network", "--allow-port"])
@@ -207,6 +245,13 @@ def test_an_empty_token_is_told(hub: FixtureHub, tmp_path: Path) -> None:
     run = pull(hub, "hf://org/gated", tmp_path / "store", "--token-file", str(tmp_path / "token"))
 
     assert Reason.SECRET_KEY_MISSING.row.exit_code == run.exit_code
+
+
+def test_a_token_that_is_no_text_is_told(hub: FixtureHub, tmp_path: Path) -> None:
+    """Bytes in HF_TOKEN that are no characters end as an unusable token."""
+    run = pull(hub, "hf://org/gated", tmp_path / "store", "--output", "json", env={"HF_TOKEN": "\udcff"})
+
+    assert Reason.SECRET_KEY_MISSING.value == result(run)["reason"]
 
 
 def test_a_file_by_url_with_its_checksum(hub: FixtureHub, tmp_path: Path) -> None:

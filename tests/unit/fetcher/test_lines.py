@@ -29,3 +29,12 @@ def test_the_work_goes_on_without_a_reader() -> None:
     process.stderr.close()
 
     assert (0, "done\n") == (process.wait(60), told)
+
+
+def test_the_work_goes_on_on_a_full_disk() -> None:
+    """Output that cannot be written ends nothing, and is no word at the end either."""
+    code = "import sys; from modelfetch.fetcher.lines import write_line; write_line(sys.stdout, 'x'); print('y')"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+
+    assert (0, "") == (done.returncode, done.stderr)
