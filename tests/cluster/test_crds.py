@@ -154,7 +154,7 @@ def test_definitions_are_structural(kubectl: Kubectl) -> None:
 
 
 def test_unknown_field_is_pruned_and_warned_of(kubectl: Kubectl, namespace: str) -> None:
-    """Where a user asks for no strictness, an unknown field is dropped with a warning, never stored."""
+    """Row 3: where a user asks for no strictness, an unknown field is dropped with a warning, never stored."""
     body = json.dumps(put(fetch("typo", namespace), ("spec", "verification"), {"cheksum": "x"}))
     created = kubectl("create", "--validate=warn", "-f", "-", stdin=body)
     stored = json.loads(kubectl("get", "mf", "typo", "-n", namespace, "-o", "json").stdout)
