@@ -263,6 +263,8 @@ def read_job(body: Object) -> JobSeen:
         result="Failed" if failed else "Complete" if complete else "Running",
         failure_reason=str((failed or {}).get("reason", "")),
         finished_at=datetime.fromisoformat(end["lastTransitionTime"]) if end else None,
+        volume=str(annotations.get(jobs.VOLUME_ANNOTATION, "")),
+        made_of=str(annotations.get(jobs.MADE_OF_ANNOTATION, "")),
     )
 
 
@@ -277,6 +279,7 @@ def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
     scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     state = _container_state(body)
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
+    ending = meta.get("deletionTimestamp")
     refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     return PodSeen(
         name=meta["name"],
@@ -290,7 +293,8 @@ def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
         mount_failure=mount_failure,
         exit_code=terminated.get("exitCode"),
         exit_reason=str(terminated.get("reason", "")),
-        deleting=meta.get("deletionTimestamp") is not None,
+        deleting=ending is not None,
+        gone_by=datetime.fromisoformat(ending) if ending is not None else None,
     )
 
 

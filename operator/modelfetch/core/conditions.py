@@ -36,6 +36,7 @@ class Standing:
     `kind`: `ready` the artifact of this generation is published; `working` an attempt runs or is about to; `blocked`
     nothing runs until something else changes or a delay is over; `stalled` terminal; `suspended` by the user.
     `reason` is a Reason for failures, else one of PLAIN_REASONS. `failed_step` names the condition that is False.
+    `was_ready`, where suspended: the artifact of this very generation is published.
     """
 
     kind: Literal["ready", "working", "blocked", "stalled", "suspended"]
@@ -44,6 +45,12 @@ class Standing:
     message: str
     passed: tuple[str, ...] = ()
     failed_step: str | None = None
+    was_ready: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """True when every file of this generation is published."""
+        return self.kind == "ready" or self.was_ready
 
 
 def timestamp(moment: datetime) -> str:
@@ -69,7 +76,7 @@ def make(
 ) -> list[Condition]:
     """Return the conditions for `standing`; lastTransitionTime moves only where the status differs from `old`."""
     before = {condition.type: condition for condition in old}
-    wanted = [_ready(standing, before.get("Ready")), *_abnormal(standing), *_steps(standing, steps)]
+    wanted = [_ready(standing), *_abnormal(standing), *_steps(standing, steps)]
     return [
         _keep_time(type_, truth, reason, message, before, generation, now) for type_, truth, reason, message in wanted
     ]
@@ -78,12 +85,8 @@ def make(
 _Row = tuple[str, Truth, str, str]
 
 
-def _ready(standing: Standing, old: Condition | None) -> _Row:
-    if standing.kind == "ready":
-        return "Ready", "True", str(standing.reason), standing.message
-    if standing.kind == "suspended":
-        return "Ready", old.status if old is not None else "False", str(standing.reason), standing.message
-    return "Ready", "False", str(standing.reason), standing.message
+def _ready(standing: Standing) -> _Row:
+    return "Ready", "True" if standing.is_ready else "False", str(standing.reason), standing.message
 
 
 def _abnormal(standing: Standing) -> list[_Row]:
@@ -97,7 +100,7 @@ def _abnormal(standing: Standing) -> list[_Row]:
 def _steps(standing: Standing, steps: tuple[str, ...]) -> list[_Row]:
     rows: list[_Row] = []
     for step in steps:
-        if standing.kind == "ready" or step in standing.passed:
+        if standing.is_ready or step in standing.passed:
             rows.append((step, "True", "Succeeded", ""))
         elif step == standing.failed_step:
             rows.append((step, "False", str(standing.reason), standing.message))

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.api.fetch_status import ArtifactStatus, AttemptStatus, ModelFetchStatus, Phase, QueueStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained, failed_step_of, timestamp
-from modelfetch.core.job import Attempt, fetch_job, job_name
-from modelfetch.core.observed import JobSeen, Observed, Settings, Unknown, Wanted
-from modelfetch.core.outcome import Failure, Published, ended, obstacle
-from modelfetch.core.status import artifact_status, assemble, last_error
+from modelfetch.core.job import Attempt, fetch_job, job_name, made_of
+from modelfetch.core.look import Look
+from modelfetch.core.observed import Observed, Settings, Unknown, Wanted
+from modelfetch.core.outcome import Failure, Obstacle, Published, obstacle
+from modelfetch.core.status import artifact_status, last_error
 from modelfetch.errors import FetchError
-from modelfetch.reasons import Backoff, Reason
+from modelfetch.reasons import TABLE, Backoff, Reason
 
 FetchDecision = Decision[ModelFetchStatus]
 
@@ -38,69 +38,6 @@ _STEPS: dict[str, tuple[Phase, str]] = {
     "Verifying": ("Verifying", "compares the files with their digests"),
     "Publishing": ("Publishing", "publishes the files"),
 }
-
-
-class Look:
-    """One look at one ModelFetch, with what the checks ask for again and again."""
-
-    def __init__(self, wanted: Wanted, observed: Observed, settings: Settings) -> None:
-        self.wanted = wanted
-        self.seen = observed
-        self.settings = settings
-        self.fetch = observed.fetch
-        self.spec = observed.fetch.spec
-        self.status = observed.fetch.status
-        self.meta = observed.fetch.metadata
-        self.now = observed.now
-        self.jobs = tuple(job for job in observed.jobs if job.owner_uid == self.meta.uid and job.task == "fetch")
-
-    @property
-    def attempt(self) -> AttemptStatus:
-        """The attempt that the status tells of, if it was one of this spec; else one with number 0."""
-        recorded = self.status.attempt or AttemptStatus()
-        is_ours = recorded.job_name == job_name(self.meta.uid, self.wanted.spec_hash, recorded.number)
-        return recorded if is_ours else AttemptStatus()
-
-    @property
-    def job(self) -> JobSeen | None:
-        """The Job of the newest attempt of this spec; it may be one attempt ahead of the status."""
-        ours = [job for job in self.jobs if job.spec_hash == self.wanted.spec_hash and not job.deleting]
-        return max(ours, key=lambda job: job.attempt, default=None)
-
-    @property
-    def older_jobs(self) -> tuple[JobSeen, ...]:
-        """Jobs of other specs, of earlier attempts, and those on their way out."""
-        current = self.job
-        return tuple(job for job in self.jobs if current is None or job.uid != current.uid)
-
-    @property
-    def request(self) -> str | None:
-        """The value of the reconcile-at annotation that was not acted on yet."""
-        value = self.meta.annotations.get(RECONCILE_ANNOTATION)
-        return value if value and value != self.status.last_handled_reconcile_at else None
-
-    @property
-    def is_ready(self) -> bool:
-        """True when the artifact that the status names is the one of this very spec."""
-        ready = any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
-        return ready and self.status.artifact is not None and self.attempt.number > 0
-
-    @property
-    def failures_before(self) -> int:
-        """Counted failures before the newest attempt, as its Job says, else as the status does."""
-        return self.job.failures if self.job is not None else self.attempt.failures
-
-    def outcome(self) -> Published | Failure | None:
-        """What the newest Job came to."""
-        if self.job is None:
-            return None
-        uid = self.job.uid
-        return ended(self.job, self.seen.pods.get(uid), self.seen.reports.get(uid), self.now)
-
-    def say(self, standing: Standing, **changes: object) -> ModelFetchStatus:
-        """Return the status for `standing`, with what the newest Job reported."""
-        report = self.seen.reports.get(self.job.uid) if self.job is not None else None
-        return assemble(self.fetch, standing, self.now, report, **changes)
 
 
 Check = Callable[[Look], FetchDecision | None]
@@ -144,9 +81,8 @@ def is_suspended(look: Look) -> FetchDecision | None:
     if not look.spec.suspend:
         return None
     actions = _stop(look)
-    standing = Standing(
-        "suspended", "Suspended", Reason.SUSPENDED, explained(Reason.SUSPENDED, "stopped by spec.suspend")
-    )
+    message = explained(Reason.SUSPENDED, "stopped by spec.suspend")
+    standing = Standing("suspended", "Suspended", Reason.SUSPENDED, message, was_ready=look.is_ready)
     return Decision(actions, look.say(standing), claim="active" if actions else "none")
 
 
@@ -157,13 +93,29 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
     if all(job.result != "Running" and not job.deleting for job in look.older_jobs):
         return None
     standing = Standing("working", "Pending", "Progressing", "waits for the Pod of an earlier attempt to end")
+    found = (obstacle(job, look.seen.pods.get(job.uid), look.now) for job in look.older_jobs)
+    lost = next((blocked for blocked in found if blocked is not None and blocked.reason is Reason.NODE_LOST), None)
+    if look.is_ready or lost is not None:
+        standing = _still_ready(look) if lost is None else _stopped_by(look, lost)
     return Decision((), look.say(standing), look.now + timedelta(seconds=POLL_S), "active")
+
+
+def volume_is_gone(look: Look) -> FetchDecision | None:
+    """What was published on a claim that is no more is not there, whatever a report says; the next attempt looks."""
+    store = look.seen.store
+    if not isinstance(store, ModelStore) or look.seen.claim_phase not in (None, "Lost"):
+        return None
+    if not look.is_ready and not isinstance(look.outcome(), Published):
+        return None
+    job = look.job
+    actions: tuple[Action, ...] = () if job is None else (DeleteJob(job.name, job.uid),)
+    return replace(_blocked(look, *_claim_problem(look, store), artifact=None), actions=actions)
 
 
 def attempt_published(look: Look) -> FetchDecision | None:
     """The report names a published manifest: Ready, unless somebody asked for another look since."""
     outcome = look.outcome()
-    if not isinstance(outcome, Published) or look.job is None or _asks_again(look):
+    if not isinstance(outcome, Published) or look.job is None or look.request is not None:
         return None
     store = look.seen.store
     if not isinstance(store, ModelStore):
@@ -175,7 +127,7 @@ def attempt_published(look: Look) -> FetchDecision | None:
         artifact=artifact,
         last_error=None,
         attempt=_attempt_status(look),
-        last_handled_reconcile_at=_handled(look),
+        last_handled_reconcile_at=look.handled,
     )
     return Decision((), status)
 
@@ -183,41 +135,29 @@ def attempt_published(look: Look) -> FetchDecision | None:
 def attempt_failed(look: Look) -> FetchDecision | None:
     """Terminal reasons stall; the others wait for their next time, which the Job's end determines."""
     outcome = look.outcome()
-    if not isinstance(outcome, Failure) or look.job is None or _asks_again(look):
+    if not isinstance(outcome, Failure) or look.job is None or look.request is not None:
         return None
-    failures = look.failures_before + int(retry.counted(outcome.reason))
-    exhausted = retry.counted(outcome.reason) and retry.is_exhausted(look.spec.retry, failures)
-    terminal = outcome.reason.row.backoff is Backoff.NONE or exhausted
-    known = {
-        "attempt": _attempt_status(look),
-        "last_error": last_error(outcome, retryable=not terminal),
-        "last_handled_reconcile_at": _handled(look),
-    }
-    if terminal:
-        message = f"gave up after {failures} failures: {outcome.message}" if exhausted else outcome.message
-        return _stalled(look, outcome.reason, message, **known)
-    seed = f"{look.meta.uid}/{look.job.attempt}"
-    due = outcome.at + timedelta(seconds=retry.delay_s(look.spec.retry, outcome.reason, failures, seed))
-    if due > look.now:
-        return _retrying(look, outcome, due, **known)
-    return _start(look, look.job.attempt + 1, failures)
+    failure = _never_started(look) or outcome
+    failures = look.failures_before + int(retry.counted(failure.reason))
+    known = {"attempt": _attempt_status(look, failures), "last_handled_reconcile_at": look.handled}
+    return _after_failure(look, failure, look.job.attempt, failures, **known)
 
 
 def attempt_runs(look: Look) -> FetchDecision | None:
     """Progress from the report; what keeps the Pod from starting is said with its reason."""
     if look.job is None or look.outcome() is not None:
         return None
-    pod = look.seen.pods.get(look.job.uid)
-    known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": _handled(look)}
     again = look.now + timedelta(seconds=POLL_S)
-    blocked = obstacle(pod)
-    if look.is_ready:
-        return Decision((), look.say(_still_ready(look), **known), again, "active")
-    if blocked is not None:
-        standing = Standing("blocked", "Pending", blocked.reason, explained(blocked.reason, blocked.message))
-        # Moves no bytes, so it holds no slot: three fetches without their Secret must not block a store.
-        return Decision((), look.say(standing, **known), again, "none")
-    return Decision((), look.say(_running(look), **known), again, "active")
+    blocked = obstacle(look.job, look.pod, look.now)
+    if blocked is not None and _may_be_replaced(look):
+        # It is not the last try that was asked for: `request` stays open until the next attempt starts.
+        return Decision(_stop(look), look.say(_stopped_by(look, blocked)), again, "active")
+    known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": look.handled}
+    if look.is_ready or blocked is None:
+        standing = _still_ready(look) if look.is_ready else _running(look)
+        return Decision((), look.say(standing, **known), again, "active")
+    # Moves no bytes, so it holds no slot: three fetches without their Secret must not block a store.
+    return Decision((), look.say(_stopped_by(look, blocked), **known), again, "none")
 
 
 def outcome_is_recorded(look: Look) -> FetchDecision | None:
@@ -227,18 +167,12 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     if look.is_ready:
         return Decision((), look.say(_still_ready(look)))
     error = look.status.last_error
-    if error is not None and not error.retryable and _is_stalled(look):
-        return _stalled(look, Reason(error.reason), error.message)
-    due = look.status.next_retry_time
-    if error is None or due is None:
+    if error is None or error.reason not in TABLE:  # a newer operator may have written another
         return None
-    when = datetime.fromisoformat(due)
-    reason = Reason(error.reason)
-    failures = look.attempt.failures + int(retry.counted(reason))
-    if when > look.now:
-        failure = Failure(reason, error.message, when, error.file)
-        return _retrying(look, failure, when)
-    return _start(look, look.attempt.number + 1, failures)
+    if not look.is_stalled and look.status.next_retry_time is None:
+        return None
+    failure = Failure(Reason(error.reason), error.message, datetime.fromisoformat(error.at), error.file)
+    return _after_failure(look, failure, look.attempt.number, look.attempt.failures)
 
 
 def starts(look: Look) -> FetchDecision:
@@ -252,6 +186,7 @@ CHECKS: tuple[Check, ...] = (
     spec_is_invalid,  # terminal until the spec changes
     is_suspended,  # stops, keeps
     earlier_attempt_still_ends,  # fences the old spec's writer
+    volume_is_gone,  # takes Ready back
     attempt_published,  # the one way to Ready
     attempt_failed,  # stalls, or waits and starts the next
     attempt_runs,  # progress and obstacles
@@ -272,8 +207,7 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
     if look.seen.claim_phase in (None, "Lost"):
-        state = "does not exist" if look.seen.claim_phase is None else "lost its volume"
-        return _blocked(look, Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{store.spec.claim_name}' {state}")
+        return _blocked(look, *_claim_problem(look, store))
     if look.seen.refusal is not None:
         return _blocked(look, Reason.POD_REJECTED, look.seen.refusal)
     if not look.seen.slot.granted:
@@ -295,10 +229,7 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
         if look.is_ready
         else Standing("working", "Pending", "Progressing", f"starts attempt {number}", ("StorageReady",))
     )
-    changes = {"attempt": attempt, "progress": None, "last_handled_reconcile_at": _handled(look)}
-    if look.attempt.number == 0:
-        changes |= {"resolved": None, "last_error": None}  # those of another spec
-    status = look.say(standing, **changes)
+    status = look.say(standing, attempt=attempt, progress=None, last_handled_reconcile_at=look.handled)
     # The finished Job of the attempt before goes: its outcome is in the status.
     ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
     return Decision((CreateJob(name, manifest), *ended_job), status, look.now + timedelta(seconds=POLL_S), "active")
@@ -320,10 +251,15 @@ def _store_gone(look: Look) -> FetchDecision:
     return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' does not exist in this namespace")
 
 
-def _blocked(look: Look, reason: Reason, message: str) -> FetchDecision:
+def _claim_problem(look: Look, store: ModelStore) -> tuple[Reason, str]:
+    state = "does not exist" if look.seen.claim_phase is None else "lost its volume"
+    return Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{store.spec.claim_name}' {state}"
+
+
+def _blocked(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
     """Waits for somebody else; looked at again on every change and every WAIT_S seconds."""
     again = _next_look(look)
-    if look.is_ready:
+    if look.is_ready and "artifact" not in known:
         return Decision((), look.say(_still_ready(look)), again)
     step = "StorageReady" if reason is Reason.STORAGE_NOT_READY else None
     standing = Standing("blocked", "Pending", reason, explained(reason, message), failed_step=step)
@@ -331,7 +267,32 @@ def _blocked(look: Look, reason: Reason, message: str) -> FetchDecision:
     old = look.status.last_error
     if old is not None and (old.reason, old.message) == (error.reason, error.message):
         error = old
-    return Decision((), look.say(standing, last_error=error, next_retry_time=timestamp(again)), again)
+    return Decision((), look.say(standing, last_error=error, next_retry_time=timestamp(again), **known), again)
+
+
+def _after_failure(look: Look, failure: Failure, number: int, failures: int, **known: object) -> FetchDecision:
+    """Attempt `number` failed, as the last of `failures` that count: give up, wait, or start the next."""
+    exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, failures)
+    terminal = failure.reason.row.backoff is Backoff.NONE or exhausted
+    known["last_error"] = last_error(failure, retryable=not terminal)
+    if terminal:
+        message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
+        return _stalled(look, failure.reason, message, **known)
+    seed = f"{look.meta.uid}/{number}"
+    due = failure.at + timedelta(seconds=retry.delay_s(look.spec.retry, failure.reason, failures, seed))
+    return _retrying(look, failure, due, **known) if due > look.now else _start(look, number + 1, failures)
+
+
+def _never_started(look: Look) -> Failure | None:
+    """A Pod that waited until the Job's deadline did not use it up: what it waited for is why."""
+    job, outcome = look.job, look.outcome()
+    if job is None or look.report is not None or look.attempt.job_name != job.name:
+        return None
+    waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")
+    if not isinstance(outcome, Failure) or outcome.reason is not Reason.DEADLINE_EXCEEDED or waited_for not in TABLE:
+        return None
+    reason = Reason(waited_for)
+    return replace(outcome, reason=reason, message="the Pod did not start before the Job's deadline")
 
 
 def _stalled(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
@@ -367,28 +328,22 @@ def _stop(look: Look) -> tuple[Action, ...]:
     return () if job is None or job.result != "Running" else (DeleteJob(job.name, job.uid),)
 
 
-def _asks_again(look: Look) -> bool:
-    return look.request is not None
+def _may_be_replaced(look: Look) -> bool:
+    """A Pod that cannot start is made anew when somebody asks, or when what it was made of has changed since."""
+    store, job = look.seen.store, look.job
+    changed = isinstance(store, ModelStore) and job is not None and job.made_of != made_of(store, look.settings)
+    return changed or look.request is not None
 
 
-def _handled(look: Look) -> str | None:
-    return look.request or look.status.last_handled_reconcile_at
-
-
-def _is_stalled(look: Look) -> bool:
-    return any(c.type == "Stalled" and c.status == "True" for c in look.status.conditions)
-
-
-def _attempt_status(look: Look) -> AttemptStatus:
+def _attempt_status(look: Look, failures: int | None = None) -> AttemptStatus:
     job = look.job
     assert job is not None, "called where an attempt was seen"
-    pod = look.seen.pods.get(job.uid)
     return AttemptStatus(
         number=job.attempt,
-        failures=look.failures_before,
+        failures=look.failures_before if failures is None else failures,
         job_name=job.name,
         started_at=timestamp(job.created_at),
-        node=pod.node if pod is not None else None,
+        node=look.pod.node if look.pod is not None else None,
     )
 
 
@@ -403,19 +358,28 @@ def _still_ready(look: Look) -> Standing:
     return _published(look.status.artifact)
 
 
+def _stopped_by(look: Look, blocked: Obstacle) -> Standing:
+    if look.is_ready:
+        return _still_ready(look)
+    return Standing("blocked", "Pending", blocked.reason, explained(blocked.reason, blocked.message))
+
+
 def _running(look: Look) -> Standing:
-    report = look.seen.reports.get(look.job.uid) if look.job is not None else None
-    pod = look.seen.pods.get(look.job.uid) if look.job is not None else None
-    if report is None:
-        words = "waits for its Pod to start" if pod is None or pod.phase == "Pending" else "starts the fetcher"
+    if look.report is not None:
+        phase, words = _STEPS.get(look.report.step, ("Pending", "works"))
+    elif look.status.phase in _STEPS and look.job is not None and look.attempt.job_name == look.job.name:
+        # Not read is not gone back: the budget of reads was used up, or the node did not answer.
+        phase, words = _STEPS[look.status.phase]
+    else:
+        waits = look.pod is None or look.pod.phase == "Pending"
+        words = "waits for its Pod to start" if waits else "starts the fetcher"
         return Standing("working", "Pending", "Progressing", words, ("StorageReady",))
-    phase, words = _STEPS.get(report.step, ("Pending", "works"))
     return Standing("working", phase, "Progressing", words, _where(look)[0])
 
 
 def _where(look: Look) -> tuple[tuple[str, ...], str | None]:
     """Return the steps that were passed, and the one that the attempt was in."""
-    report = look.seen.reports.get(look.job.uid) if look.job is not None else None
+    report = look.report
     if report is None:
         old = look.status.conditions if look.attempt.number > 0 else ()
         failed = next((c.type for c in old if c.status == "False" and c.type != "Ready"), None)

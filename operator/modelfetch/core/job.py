@@ -30,6 +30,8 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 TASK_LABEL = f"{GROUP}/task"
 HASH_ANNOTATION = f"{GROUP}/spec-hash"
 FAILURES_ANNOTATION = f"{GROUP}/failures"
+VOLUME_ANNOTATION = f"{GROUP}/volume"
+MADE_OF_ANNOTATION = f"{GROUP}/made-of"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "modelfetch-operator"}
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=modelfetch-operator"
 
@@ -59,6 +61,22 @@ def job_name(uid: str, hash_: str, attempt: int) -> str:
 def label_value(name: str) -> str:
     """Return `name` where it is short enough for a label's value (63 characters), else a hash of it."""
     return name if len(name) <= 63 else "sha256-" + hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def volume_of(store: ModelStore) -> str:
+    """Return where a store's files are: `pvc://claim/` with its folder; another place is another store to a fetch."""
+    return f"pvc://{store.spec.claim_name}/" + (f"{store.spec.path}/" if store.spec.path else "")
+
+
+def made_of(store: ModelStore, settings: Settings) -> str:
+    """Return 16 hex digits over what the administrator decides about a Pod that is to start."""
+    data = [
+        store.spec.job_template.model_dump(mode="json"),
+        settings.image,
+        settings.image_pull_policy,
+        settings.run_as_user,
+    ]
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fetch_order(fetch: ModelFetch, store: ModelStore, settings: Settings, attempt: str) -> FetchOrder:
@@ -117,6 +135,8 @@ def fetch_job(
         annotations={
             HASH_ANNOTATION: attempt.spec_hash,
             FAILURES_ANNOTATION: str(attempt.failures),
+            VOLUME_ANNOTATION: volume_of(store),
+            MADE_OF_ANNOTATION: made_of(store, settings),
             f"{GROUP}/fetch-name": meta.name,
         },
         store=store,

@@ -57,6 +57,12 @@ class JobSeen:
     result: Literal["Running", "Complete", "Failed"] = "Running"
     failure_reason: str = ""
     finished_at: datetime | None = None
+    volume: str = ""
+    """Where it puts its files, by job.volume_of."""
+    made_of: str = ""
+    """What its Pod was made of, by job.made_of."""
+    refusal: str | None = None
+    """The API server's words, while it lets the Job controller make no Pod."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class PodSeen:
     exit_reason: str = ""
     finished_at: datetime | None = None
     deleting: bool = False
+    gone_by: datetime | None = None
+    """When a Pod that was told to end has to be gone, its grace included."""
 
 
 @dataclass(frozen=True)

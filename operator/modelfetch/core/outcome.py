@@ -5,7 +5,7 @@ published manifest's digest, not the exit code: a Pod that died after it publish
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelfetch.core.observed import JobSeen, PodSeen
 from modelfetch.errors import sanitise
@@ -13,6 +13,8 @@ from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Artifact, Report
 
 _EXIT_CODES = {row.exit_code: reason for reason, row in TABLE.items()}
+LATE = timedelta(seconds=30)
+"""Time over a Pod's grace after which its node is taken for lost; chosen by gut."""
 _IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
 
@@ -64,6 +66,8 @@ def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
         return Failure(Reason.OOM_KILLED, "the fetcher was killed at its memory limit", at)
     if pod.reason == "Evicted" or pod.disrupted:
         return Failure(Reason.EVICTED, "the cluster ended the Pod to use its node for something else", at)
+    if pod.exit_code is None and pod.reason and pod.phase == "Failed":
+        return Failure(Reason.UNSCHEDULABLE, f"node '{pod.node}' refused the Pod: '{pod.reason}'", at)
     if pod.reason == "NodeLost" or pod.phase == "Unknown":
         return Failure(Reason.NODE_LOST, f"node '{pod.node}' stopped answering", at)
     if pod.exit_code in (130, 137, 143) or pod.deleting:
@@ -72,9 +76,13 @@ def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
     return Failure(reason, f"the fetcher ended with exit code {pod.exit_code} and no report", at)
 
 
-def obstacle(pod: PodSeen | None) -> Obstacle | None:
-    """Return what keeps the Pod from starting, or None."""
-    if pod is None or pod.phase != "Pending":
+def obstacle(job: JobSeen, pod: PodSeen | None, now: datetime) -> Obstacle | None:
+    """Return what keeps the Job's Pod from starting or from ending, or None."""
+    if pod is None:
+        return None if job.refusal is None else Obstacle(Reason.POD_REJECTED, sanitise(job.refusal))
+    if pod.gone_by is not None and now - pod.gone_by > LATE:
+        return Obstacle(Reason.NODE_LOST, f"node '{pod.node}' does not say that the Pod has ended")
+    if pod.phase != "Pending":
         return None
     if pod.unschedulable is not None:
         reason = Reason.STORAGE_NOT_READY if "persistentvolumeclaim" in pod.unschedulable else Reason.UNSCHEDULABLE

@@ -45,10 +45,10 @@ def resolved_status(resolved: Resolved) -> ResolvedStatus:
     return ResolvedStatus(**resolved.model_dump())
 
 
-def progress_status(progress: Progress, now: datetime) -> ProgressStatus:
-    """Return the fetcher's counters with the percentage and the time they were read."""
+def progress_status(progress: Progress, read_at: datetime) -> ProgressStatus:
+    """Return the fetcher's counters with the percentage and the time at which it read them."""
     percent = 0 if progress.bytes_total == 0 else min(100, 100 * progress.bytes_done // progress.bytes_total)
-    return ProgressStatus(percent=percent, updated_at=timestamp(now), **progress.model_dump())
+    return ProgressStatus(percent=percent, updated_at=timestamp(read_at), **progress.model_dump())
 
 
 def artifact_status(published: Published, claim_name: str, root: str) -> ArtifactStatus:
@@ -93,7 +93,7 @@ def assemble(
     if report is not None and report.resolved is not None:
         values["resolved"] = resolved_status(report.resolved)
     if report is not None:
-        values["progress"] = progress_status(report.progress, now)
+        values["progress"] = progress_status(report.progress, report.at)
     values |= changes
     values |= {
         "observed_generation": generation,

@@ -7,7 +7,7 @@ from typing import Any
 from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.store import ModelStore
 from modelfetch.core import fetch as core
-from modelfetch.core.job import fetch_order, job_name, spec_hash
+from modelfetch.core.job import fetch_order, job_name, made_of, spec_hash, volume_of
 from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Slot, Wanted
 from modelfetch.core.status import dump
 from modelfetch.reasons import Reason
@@ -89,6 +89,8 @@ def job(of: ModelFetch | None = None, attempt: int = 1, **changes: Any) -> JobSe
         failures=0,
         task="fetch",
         created_at=NOW - timedelta(seconds=30),
+        volume=volume_of(store()),
+        made_of=made_of(store(), SETTINGS),
     )
     return replace(seen, **changes)
 

@@ -188,7 +188,7 @@ def test_a_restart_between_job_and_status_loses_no_count():
         recorded, jobs=(looks.ended_job(attempt=2, failures=1),), reports={"job-2": looks.failure(Reason.RATE_LIMITED)}
     )
 
-    assert 1 == decide(seen).status.attempt.failures
+    assert 2 == decide(seen).status.attempt.failures
     assert decide(seen).again_at >= NOW + timedelta(seconds=10)
 
 
@@ -374,3 +374,185 @@ def test_nothing_is_said_of_a_fetch_that_is_being_deleted():
     decision = decide(looks.look(looks.fetch(deletionTimestamp="2026-11-21T12:00:00Z"), jobs=(looks.job(),)))
 
     assert (None, ()) == (decision.status, decision.actions)
+
+
+def _asks(seen, value="now"):
+    meta = seen.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": value}})
+    return replace(seen, fetch=seen.fetch.model_copy(update={"metadata": meta}))
+
+
+def _with_spec(seen, **spec):
+    return replace(seen, fetch=seen.fetch.model_copy(update={"spec": looks.fetch(spec).spec}))
+
+
+def test_suspended_with_another_spec_is_not_ready():
+    """Edited and suspended in one step: the new generation's files are not there, whatever the old one's are."""
+    edited = _with_spec(looks.ready(), suspend=True, files={"include": ["*.json"]})
+
+    assert ("False", "Suspended") == condition(decide(edited), "Ready")
+
+
+@pytest.mark.parametrize("length", [256, 257, 100_000])
+def test_a_request_of_any_length_is_handled_once(length):
+    """The status has room for 256 characters; one that it refused would ask for attempt after attempt, for ever."""
+    asked = _asks(looks.after(_failed(Reason.GATED_ACCESS_REQUIRED)), "x" * length)
+    once = looks.after(asked, jobs=(looks.job(attempt=2),))
+
+    assert len(once.fetch.status.last_handled_reconcile_at) <= 256
+    assert "2" == decide(asked).actions[0].manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+    assert ((), None) == (decide(once).actions, condition(decide(once), "Stalled"))
+
+
+def test_a_report_that_was_not_read_changes_nothing():
+    """The budget of log reads was used up: phase and conditions stay, or they would go to and fro."""
+    seen = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}, reports={"job-1": looks.progress()})
+    unread = decide(looks.after(seen, reports={})).status
+
+    assert decide(seen).status.conditions == unread.conditions
+    assert ("Downloading", 50) == (unread.phase, unread.progress.percent)
+
+
+def test_progress_is_dated_by_its_report():
+    """A finished fetch that is looked at again later has the same status: nothing to write for 10,000 idle ones."""
+    seen = looks.ready()
+
+    assert decide(seen).status == decide(replace(seen, now=NOW + timedelta(hours=1))).status
+
+
+def test_a_store_on_another_claim_is_another_place():
+    """A ModelStore deleted and made again on a new volume: what was published is not there, so it is fetched again."""
+    moved = replace(looks.ready(), store=looks.store(claimName="larger"))
+    decision = decide(moved)
+    gone = decide(replace(moved, jobs=(), pods={}, reports={}))
+
+    assert [DeleteJob(looks.job().name, "job-1")] == [a for a in decision.actions if isinstance(a, DeleteJob)]
+    assert ("False", "Progressing") == condition(gone, "Ready")
+    assert "2" == gone.actions[0].manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+
+
+@pytest.mark.parametrize("phase", [None, "Lost"])
+def test_ready_ends_with_the_claim(phase):
+    """No claim, no files: not Ready, and the old Job's word is not taken again once there is another claim."""
+    seen = replace(looks.ready(), claim_phase=phase)
+    decision = decide(seen)
+    again = looks.after(seen, claim_phase="Bound", jobs=(), pods={}, reports={}, now=NOW + timedelta(minutes=5))
+
+    assert ("False", "StorageNotReady") == condition(decision, "Ready")
+    assert (None, True) == (decision.status.artifact, decision.status.next_retry_time is not None)
+    assert (DeleteJob(looks.job().name, "job-1"),) == decision.actions
+    assert [CreateJob] == [type(action) for action in decide(again).actions]
+
+
+def test_a_claim_that_was_not_read_takes_no_ready():
+    """Not looked is not absent."""
+    assert ("True", "Available") == condition(decide(replace(looks.ready(), claim_phase=UNKNOWN)), "Ready")
+
+
+STUCK = {"phase": "Pending", "waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}
+
+
+def _stuck(**changes):
+    return looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(**STUCK)}), **changes)
+
+
+def test_a_stuck_attempt_is_made_anew_when_its_template_changes():
+    """The remedy says: change the jobTemplate. A Job keeps what it was made of, so another one has to be made."""
+    template = {"jobTemplate": {"nodeSelector": {"pool": "storage"}}}
+
+    assert () == decide(_stuck()).actions
+    assert (DeleteJob(looks.job().name, "job-1"),) == decide(_stuck(store=looks.store(**template))).actions
+
+
+def test_a_stuck_attempt_is_made_anew_on_request():
+    """The annotation tries again at once; it is echoed when the next attempt starts, not before."""
+    asked = _asks(_stuck())
+    gone = looks.after(asked, jobs=(), pods={})
+
+    assert (DeleteJob(looks.job().name, "job-1"),) == decide(asked).actions
+    assert None is decide(asked).status.last_handled_reconcile_at
+    assert "now" == decide(gone).status.last_handled_reconcile_at
+
+
+def test_a_request_lets_a_running_attempt_run():
+    """It is being tried right now."""
+    seen = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+
+    assert () == decide(_asks(seen)).actions
+
+
+def test_a_pod_that_never_started_did_not_miss_its_deadline():
+    """A Secret that is missing for longer than the deadline: still waited for, not a terminal DeadlineExceeded."""
+    waiting = looks.after(
+        looks.look(
+            jobs=(looks.job(),),
+            pods={"job-1": looks.pod(phase="Pending", mount_failure='secret "x" not found')},
+        ),
+        jobs=(looks.ended_job(failure_reason="DeadlineExceeded"),),
+        pods={},
+    )
+
+    assert ("True", "SecretNotFound") == condition(decide(waiting), "Reconciling")
+    assert ("True", "SecretNotFound") == condition(decide(looks.after(waiting)), "Reconciling")
+
+
+def test_a_pod_that_may_not_be_made_is_explained():
+    """A quota lets the Job in and refuses its Pod: the Job controller's words become PodRejected."""
+    job = looks.job(refusal='pods "x" is forbidden: exceeded quota: none')
+    decision = decide(looks.look(jobs=(job,)))
+
+    assert ("True", "PodRejected") == condition(decision, "Reconciling")
+    assert "none" == decision.claim
+
+
+@pytest.mark.parametrize(("late_s", "reason"), [(10, "Progressing"), (60, "NodeLost")])
+def test_a_pod_that_does_not_end_is_explained(late_s, reason):
+    """A node that does not answer keeps its Pod for ever; whoever waits for it is told."""
+    pod = looks.pod(deleting=True, gone_by=NOW - timedelta(seconds=late_s))
+    running = looks.look(jobs=(looks.job(),), pods={"job-1": pod}, reports={"job-1": looks.progress()})
+    fenced = _with_spec(running, files={"include": ["*.json"]})
+
+    assert ("True", reason) == condition(decide(running), "Reconciling")
+    assert ("True", reason) == condition(decide(fenced), "Reconciling")
+
+
+def test_a_background_attempt_on_its_way_out_takes_nothing_away():
+    """Somebody deletes the Job of a background attempt: Ready stays True meanwhile."""
+    seen = replace(looks.ready(), jobs=(looks.job(attempt=2, deleting=True),), reports={})
+
+    assert ("True", "Available") == condition(decide(seen), "Ready")
+
+
+def test_a_queued_spec_tells_nothing_of_the_one_before():
+    """Commit, counters and error of another generation would be read as this one's."""
+    failed = looks.after(_failed(Reason.GATED_ACCESS_REQUIRED), jobs=(), pods={}, reports={})
+    edited = replace(_with_spec(failed, files={"include": ["*.json"]}), slot=Slot(granted=False, position=1))
+    status = decide(edited).status
+
+    assert ("Queued", None, None, None) == (status.phase, status.resolved, status.progress, status.last_error)
+
+
+def test_a_higher_limit_goes_on_where_the_job_is_gone():
+    """retry.limit is obeyed when it is raised, also after the Job of the last attempt went."""
+    spent = looks.after(_failed(Reason.SOURCE_UNAVAILABLE, attempt=6, failures=5), jobs=(), pods={}, reports={})
+    raised = replace(_with_spec(spent, retry={"limit": 9}), now=NOW + timedelta(hours=1))
+
+    assert "gave up after 6 failures" in decide(spent).status.conditions[0].message
+    assert "6" == decide(raised).actions[0].manifest["metadata"]["annotations"]["modelfetch.io/failures"]
+
+
+def test_a_reason_of_a_newer_operator_is_survived():
+    """After a rollback the status may hold a reason that this version does not know: it tries again."""
+    failed = looks.after(_failed(Reason.RATE_LIMITED), jobs=(), pods={}, reports={})
+    error = failed.fetch.status.last_error.model_copy(update={"reason": "ScanRejected"})
+    status = failed.fetch.status.model_copy(update={"last_error": error})
+    seen = replace(failed, fetch=failed.fetch.model_copy(update={"status": status}))
+
+    assert [CreateJob] == [type(action) for action in decide(seen).actions]
+
+
+def test_a_node_that_refuses_a_pod_is_no_defect_of_ours():
+    """OutOfcpu and its like: the Pod failed before anything ran in it."""
+    pod = looks.pod(phase="Failed", reason="OutOfcpu")
+    decision = decide(looks.look(jobs=(looks.ended_job(),), pods={"job-1": pod}))
+
+    assert ("True", "Unschedulable") == condition(decision, "Reconciling")

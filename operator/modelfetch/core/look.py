@@ -1,0 +1,117 @@
+"""One look at one ModelFetch, with what the checks of core/fetch.py ask for again and again.
+
+Comes in: Wanted, Observed and the administrator's Settings. Goes out: answers about them, and the status in words.
+"""
+
+import hashlib
+
+from modelfetch.api.fetch import RECONCILE_ANNOTATION
+from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus
+from modelfetch.api.store import ModelStore
+from modelfetch.core.conditions import Standing
+from modelfetch.core.job import job_name, volume_of
+from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Wanted
+from modelfetch.core.outcome import Failure, Published, ended
+from modelfetch.core.status import assemble
+from modelfetch.report import Report
+
+HANDLED_LIMIT = 256
+"""Characters of status.lastHandledReconcileAt."""
+
+
+class Look:
+    """One look, and what follows from it alone."""
+
+    def __init__(self, wanted: Wanted, observed: Observed, settings: Settings) -> None:
+        self.wanted = wanted
+        self.seen = observed
+        self.settings = settings
+        self.fetch = observed.fetch
+        self.spec = observed.fetch.spec
+        self.status = observed.fetch.status
+        self.meta = observed.fetch.metadata
+        self.now = observed.now
+        self.jobs = tuple(job for job in observed.jobs if job.owner_uid == self.meta.uid and job.task == "fetch")
+
+    @property
+    def attempt(self) -> AttemptStatus:
+        """The attempt that the status tells of, if it was one of this spec; else one with number 0."""
+        recorded = self.status.attempt or AttemptStatus()
+        is_ours = recorded.job_name == job_name(self.meta.uid, self.wanted.spec_hash, recorded.number)
+        return recorded if is_ours else AttemptStatus()
+
+    @property
+    def volume(self) -> str | None:
+        """Where the store's files are, None while there is no store to ask."""
+        return volume_of(self.seen.store) if isinstance(self.seen.store, ModelStore) else None
+
+    @property
+    def job(self) -> JobSeen | None:
+        """The Job of the newest attempt of this spec; it may be one attempt ahead of the status."""
+        ours = [
+            job
+            for job in self.jobs
+            if job.spec_hash == self.wanted.spec_hash and not job.deleting and self.volume in (None, job.volume)
+        ]
+        return max(ours, key=lambda job: job.attempt, default=None)
+
+    @property
+    def older_jobs(self) -> tuple[JobSeen, ...]:
+        """Jobs of other specs, of earlier attempts, and those on their way out."""
+        current = self.job
+        return tuple(job for job in self.jobs if current is None or job.uid != current.uid)
+
+    @property
+    def request(self) -> str | None:
+        """The value of the reconcile-at annotation that was not acted on yet."""
+        value = self.meta.annotations.get(RECONCILE_ANNOTATION, "")
+        if len(value) > HANDLED_LIMIT:  # the status has no room for it
+            value = "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+        return value if value and value != self.status.last_handled_reconcile_at else None
+
+    @property
+    def handled(self) -> str | None:
+        """The request that is acted on now, else the last one that was."""
+        return self.request or self.status.last_handled_reconcile_at
+
+    @property
+    def is_stalled(self) -> bool:
+        """True when the status says that nothing is tried."""
+        return any(c.type == "Stalled" and c.status == "True" for c in self.status.conditions)
+
+    @property
+    def is_ready(self) -> bool:
+        """True when the artifact that the status names is the one of this very spec, on the volume of its store."""
+        ready = any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+        artifact = self.status.artifact
+        if not ready or artifact is None or self.attempt.number == 0:
+            return False
+        place = f"models/{self.meta.namespace}/{self.meta.name}/"
+        return self.volume is None or artifact.uri.startswith(self.volume + place)
+
+    @property
+    def failures_before(self) -> int:
+        """Counted failures before the newest attempt, as its Job says, else as the status does."""
+        return self.job.failures if self.job is not None else self.attempt.failures
+
+    def outcome(self) -> Published | Failure | None:
+        """What the newest Job came to."""
+        if self.job is None:
+            return None
+        return ended(self.job, self.pod, self.report, self.now)
+
+    @property
+    def pod(self) -> PodSeen | None:
+        """The Pod of the newest Job."""
+        return self.seen.pods.get(self.job.uid) if self.job is not None else None
+
+    @property
+    def report(self) -> Report | None:
+        """What the newest Job reported last."""
+        return self.seen.reports.get(self.job.uid) if self.job is not None else None
+
+    def say(self, standing: Standing, **changes: object) -> ModelFetchStatus:
+        """Return the status for `standing` with what the newest Job reported, and nothing said of another spec."""
+        if self.job is None and self.attempt.number == 0:
+            changes = {"resolved": None, "progress": None, "last_error": None} | changes
+        return assemble(self.fetch, standing, self.now, self.report, **changes)
