@@ -121,7 +121,7 @@ def test_row_44_control_characters(ground: Ground, hub: FixtureHub, character: s
     outcome = listed(ground, hub, f"a{character}b")
 
     require_rejected(ground, outcome, f"a\\u{ord(character):04x}b", "control, bidirectional or zero-width")
-    assert character not in outcome.output.replace("\n", "", outcome.output.count("\n"))
+    assert character == "\n" or character not in outcome.output
 
 
 def test_row_44_odd_but_honest_names(ground: Ground, hub: FixtureHub) -> None:
