@@ -18,7 +18,8 @@ from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.mirror import Key, Mirror, Object, key_of
-from modelfetch.controller.observe import Clock, Observer, owners_with_files, read_fetch, read_store
+from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_store
+from modelfetch.controller.pace import Clock
 from modelfetch.controller.queue import KeyedQueue
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
@@ -113,6 +114,7 @@ class Loop:
 
     def _forget(self, resource: Resource, body: Object) -> None:
         known = self.mirror.remove(resource, body) or body
+        self._observer.forget(known)
         if resource is MODELFETCHES:
             self._fetch_gone(known)
         elif resource in (JOBS, PODS):

@@ -4,7 +4,7 @@ Filled by the watches, by full lists at start and at each resync, and by the ans
 not a memory: losing it costs a list.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ class Mirror:
     def __init__(self) -> None:
         self._objects: dict[Key, Object] = {}
         self._members: defaultdict[tuple[str, ...], set[Key]] = defaultdict(set)
-        self._gone: deque[str] = deque(maxlen=TOMBSTONES)
+        self._gone: dict[str, None] = {}  # in the order they went
 
     def put(self, resource: Resource, body: Object) -> bool:
         """Take in a version of an object; returns False where a newer one, or its end, is known."""
@@ -51,14 +51,16 @@ class Mirror:
             return False
         self._forget(key)
         body["metadata"].pop("managedFields", None)
-        self._objects[key] = body
+        self._objects[key] = _slim(resource, body)
         for index in _indexes(resource, body):
             self._members[index].add(key)
         return True
 
     def remove(self, resource: Resource, body: Object) -> Object | None:
         """Take note that an object is gone; returns what was known, unless another one has its name by now."""
-        self._gone.append(_uid(body))
+        self._gone[_uid(body)] = None
+        if len(self._gone) > TOMBSTONES:
+            del self._gone[next(iter(self._gone))]
         key = key_of(resource, body)
         old = self._objects.get(key)
         if old is None or _uid(old) != _uid(body):
@@ -123,6 +125,15 @@ def _indexes(resource: Resource, body: Object) -> list[tuple[str, ...]]:
     if resource is PODS:
         return [("pod-of-job", owner["uid"]) for owner in meta.get("ownerReferences") or () if owner.get("controller")]
     return []
+
+
+def _slim(resource: Resource, body: Object) -> Object:
+    """Return what is ever asked for: an order in each Job and again in its Pod would be most of the memory."""
+    if resource is JOBS:
+        return {**body, "spec": {}}
+    if resource is PODS:
+        return {**body, "spec": {"nodeName": (body.get("spec") or {}).get("nodeName")}}
+    return body
 
 
 def _uid(body: Object) -> str:

@@ -4,9 +4,9 @@ Comes in: a key. Goes out: `Observed` or `StoreObserved`, complete, for core's `
 claim's phase, the last line of a running Pod's log and a stuck Pod's events, each within a budget over all resources.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,51 +17,21 @@ from modelfetch.api.order import RemovalTarget
 from modelfetch.api.source import Source
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.claims import Claims
+from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object
+from modelfetch.controller.pace import Budget, Clock
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodSeen, Slot, Unknown
 from modelfetch.core.store import StoreObserved
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube, KubeError
-from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import CLAIMS, MODELFETCHES, MODELSTORES, PODS
 from modelfetch.report import Report, parse
 
 READS_PER_S = 20.0
 """Log and event reads over all Pods (design.md section 3)."""
 CLAIM_FRESH_S = 5.0
-STUCK_AFTER_S = 3.0
-"""Seconds that a Pod may create its container before its events are asked why."""
 LOG_BYTES = 16 * 1024
-
-
-class Clock(Protocol):
-    """Time as the operator takes it: `now` for what is written, `monotonic` for durations."""
-
-    def now(self) -> datetime:
-        """Return the time of day, in UTC."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never jump."""
-
-
-class Budget:
-    """At most `rate` reads a second over everything; what is over it is left for the next look."""
-
-    def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
-        self._rate = rate
-        self._monotonic = monotonic
-        self._tokens = rate
-        self._since = monotonic()
-
-    def take(self) -> bool:
-        """Return whether one read may be made now."""
-        now = self._monotonic()
-        self._tokens = min(self._rate, self._tokens + (now - self._since) * self._rate)
-        self._since = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class Observer:
@@ -74,17 +44,16 @@ class Observer:
         self._clock = clock
         self._budget = Budget(READS_PER_S, clock.monotonic)
         self._claim_phases: dict[tuple[str, str], tuple[float, str | Unknown | None]] = {}
-        self._mounts: dict[str, str] = {}
+        self._complaints = Complaints(kube, clock, self._budget)
 
     async def fetch(self, body: Object) -> Observed:
         """Return everything about one ModelFetch, from one look."""
         fetch, spec_error = read_fetch(body)
         meta = fetch.metadata
-        seen = tuple(read_job(job) for job in self._mirror.jobs_of_fetch(meta.uid))
         pods: dict[str, PodSeen] = {}
         reports: dict[str, Report] = {}
-        for job in seen:
-            await self._look_at_pod(meta.namespace, job, pods, reports)
+        bodies = self._mirror.jobs_of_fetch(meta.uid)
+        seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         store = self.store_of(fetch)
         needs_claim = isinstance(store, ModelStore) and not any(job.result == "Running" for job in seen)
         return Observed(
@@ -98,6 +67,10 @@ class Observer:
             reports=reports,
             slot=self._slot(fetch, store),
         )
+
+    def forget(self, body: Object) -> None:
+        """An object is gone: nothing about it is kept."""
+        self._complaints.forget(str(body["metadata"]["uid"]))
 
     def store_of(self, fetch: ModelFetch) -> ModelStore | None:
         """Return the store that a fetch names, as the mirror knows it."""
@@ -124,52 +97,37 @@ class Observer:
         self._claim_phases[key] = (self._clock.monotonic(), phase)
         return phase
 
-    async def _look_at_pod(
-        self, namespace: str, job: JobSeen, pods: dict[str, PodSeen], reports: dict[str, Report]
-    ) -> None:
+    async def _look_at_job(
+        self, namespace: str, body: Object, pods: dict[str, PodSeen], reports: dict[str, Report]
+    ) -> JobSeen:
+        """Return the view of a Job; its newest Pod and what that reported go into `pods` and `reports`."""
+        job = read_job(body)
         bodies = self._mirror.pods_of_job(job.uid)
-        if not bodies:
-            return
-        body = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-        pod = read_pod(body, await self._mount_failure(namespace, body))
-        pods[job.uid] = pod
-        report = await self._report(namespace, body, pod)
-        if report is not None:
-            reports[job.uid] = report
+        stuck = not bodies and job.result == "Running" and not job.deleting
+        refusal = await self._complaints.about_job(namespace, body, stuck=stuck)
+        if bodies:
+            pod = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+            state = _container_state(pod)
+            pods[job.uid] = read_pod(pod, await self._complaints.about_pod(namespace, pod, state))
+            report = await self._report(namespace, pod, state)
+            if report is not None:
+                reports[job.uid] = report
+        return replace(job, refusal=refusal)
 
-    async def _report(self, namespace: str, body: Object, pod: PodSeen) -> Report | None:
-        """The termination message of an ended container, else the last line of a running one's log."""
-        terminated = _container_state(body).get("terminated")
-        if terminated is not None:
-            return parse(str(terminated.get("message") or ""))
-        if "running" not in _container_state(body) or not self._budget.take():
+    async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | None:
+        """The termination message of an ended container, else the progress in the last line of a running one's log."""
+        if "terminated" in state:
+            return parse(str(state["terminated"].get("message") or ""))
+        if "running" not in state or not self._budget.take():
             return None
+        name = pod["metadata"]["name"]
         try:
-            text = await self._kube.log_tail(PODS, namespace, pod.name, jobs.CONTAINER, lines=3, limit_bytes=LOG_BYTES)
+            text = await self._kube.log_tail(PODS, namespace, name, jobs.CONTAINER, lines=3, limit_bytes=LOG_BYTES)
         except KubeError:
             return None  # the Pod has just ended or its node does not answer: the next look tells
-        return parse(text)
-
-    async def _mount_failure(self, namespace: str, body: Object) -> str | None:
-        """What the kubelet says of a Pod that is bound but does not come to create its container."""
-        status, uid = body.get("status") or {}, str(body["metadata"].get("uid"))
-        state = _container_state(body)
-        creating = state.get("waiting", {}).get("reason") in (None, "ContainerCreating", "PodInitializing")
-        if status.get("phase") != "Pending" or not body["spec"].get("nodeName") or not creating:
-            self._mounts.pop(uid, None)
-            return None
-        created = datetime.fromisoformat(body["metadata"]["creationTimestamp"])
-        if (self._clock.now() - created).total_seconds() < STUCK_AFTER_S or not self._budget.take():
-            return self._mounts.get(uid)
-        try:
-            events = await self._kube.list(CORE_EVENTS, namespace, fields=f"involvedObject.uid={uid}")
-        except KubeError:
-            return self._mounts.get(uid)
-        failures = [e for e in events if e.get("reason") in ("FailedMount", "FailedAttachVolume")]
-        if failures:
-            newest = max(failures, key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
-            self._mounts[uid] = sanitise(str(newest.get("message", "")))
-        return self._mounts.get(uid)
+        report = parse(text)
+        # Other programs' warnings, with words of the source in them, stand in the log, too: no result is taken from it.
+        return report if report is not None and report.event == "progress" else None
 
     async def store(
         self, body: Object, owners: frozenset[str], gone: tuple[RemovalTarget, ...], *, survey_wanted: bool
@@ -177,15 +135,14 @@ class Observer:
         """Return everything about one ModelStore, from one look; `owners` were taken before `gone`."""
         store = read_store(body)
         meta = store.metadata
-        seen = tuple(
-            read_job(job)
-            for job in self._mirror.jobs_of_store(meta.namespace, jobs.label_value(meta.name))
-            if (job["metadata"].get("labels") or {}).get(jobs.TASK_LABEL) in ("remove", "survey")
-        )
         pods: dict[str, PodSeen] = {}
         reports: dict[str, Report] = {}
-        for job in seen:
-            await self._look_at_pod(meta.namespace, job, pods, reports)
+        bodies = [
+            job
+            for job in self._mirror.jobs_of_store(meta.namespace, jobs.label_value(meta.name))
+            if (job["metadata"].get("labels") or {}).get(jobs.TASK_LABEL) in ("remove", "survey")
+        ]
+        seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         fetches = self._mirror.fetches_of_store(meta.namespace, meta.name)
         return StoreObserved(
             now=self._clock.now(),

@@ -21,7 +21,9 @@ WATCH_LINE_LIMIT = 8 << 20
 """Bytes of one watch event; etcd stores at most 1.5 MiB, JSON escapes can multiply that."""
 _USER_AGENT = "modelfetch"
 _NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+LOG_TIMEOUT_S = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+_LOG_TIMEOUT = aiohttp.ClientTimeout(total=LOG_TIMEOUT_S)
 
 
 @dataclass(frozen=True)
@@ -206,11 +208,15 @@ class Kube:
     async def log_tail(
         self, resource: Resource, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int
     ) -> str:
-        """Return the last lines of a container's log; raises KubeError."""
+        """Return the last lines of a container's log; raises KubeError, soon where its node does not answer."""
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit_bytes)}
-        async with self._request("GET", resource.path(namespace, pod, "log"), query=query) as response:
-            await _check(response)
-            return (await response.read()).decode("utf-8", "replace")
+        path = resource.path(namespace, pod, "log")
+        try:
+            async with self._request("GET", path, query=query, timeout=_LOG_TIMEOUT) as response:
+                await _check(response)
+                return (await response.read()).decode("utf-8", "replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _unreachable("GET", path, error) from error
 
     async def raw(self, path: str, accept: str = "application/json") -> Object:
         """Return what `path` answers in the form that `accept` names, such as a Table for columns."""
@@ -233,7 +239,7 @@ class Kube:
                 await _check(response)
                 return dict(await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise KubeError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}") from error
+            raise _unreachable(method, path, error) from error
 
     def _request(
         self,
@@ -258,6 +264,10 @@ class Kube:
             allow_redirects=False,
             timeout=timeout,
         )
+
+
+def _unreachable(method: str, path: str, error: Exception) -> KubeError:
+    return KubeError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}")
 
 
 def _encode(body: Object) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modelfetch.controller.mirror import Key, Mirror
+from modelfetch.controller.mirror import TOMBSTONES, Key, Mirror
 from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS
 
 
@@ -89,3 +89,24 @@ def test_managed_fields_are_not_kept():
     mirror.put(MODELFETCHES, _object(meta={"managedFields": ["x"]}))
 
     assert "managedFields" not in mirror.get(KEY)["metadata"]
+
+
+def test_orders_are_not_kept():
+    """Each stands in a Job and again in its Pod, up to 96 KiB: 10,000 of them would not fit."""
+    mirror = Mirror()
+    order = {"template": {"spec": {"containers": [{"env": [{"value": "x" * 90_000}]}]}}}
+    mirror.put(JOBS, _object("j", uid="job", meta={"labels": {"modelfetch.io/fetch": "f"}}, spec=order))
+    owner = {"ownerReferences": [{"uid": "job", "controller": True}]}
+    mirror.put(PODS, _object("p", uid="pod", meta=owner, spec={**order["template"]["spec"], "nodeName": "n"}))
+
+    assert [{}] == [job["spec"] for job in mirror.jobs_of_fetch("f")]
+    assert [{"nodeName": "n"}] == [pod["spec"] for pod in mirror.pods_of_job("job")]
+
+
+def test_the_oldest_of_many_removed_objects_are_forgotten_first():
+    """What went last may still be told of late."""
+    mirror = Mirror()
+    for n in range(TOMBSTONES + 1):
+        mirror.remove(PODS, _object(uid=f"u{n}"))
+
+    assert [True, False, False] == [mirror.put(PODS, _object(f"p{n}", uid=f"u{n}")) for n in (0, 1, TOMBSTONES)]

@@ -1,10 +1,21 @@
 """From the API's objects to narrow views."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from modelfetch.controller.observe import Budget, owners_with_files, read_fetch, read_job, read_pod, read_store
+from modelfetch.controller.claims import Claims
+from modelfetch.controller.main import SystemClock
+from modelfetch.controller.mirror import Mirror
+from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job, read_pod, read_store
+from modelfetch.kube.client import Kube
+from modelfetch.kube.connection import Connection
+from modelfetch.kube.objects import JOBS, PODS
+from tests.fakes.api_server import api_server
+from tests.unit.core import looks
+from tests.unit.core.looks import success
 
 
 def _fetch(**parts: Any) -> dict[str, Any]:
@@ -131,11 +142,28 @@ def test_only_fetches_with_an_attempt_may_have_files():
     assert 2 == len(owners_with_files(bodies))
 
 
-def test_the_budget_is_over_all_and_comes_back_with_time():
-    """At most `rate` at once, then `rate` a second."""
-    now = [0.0]
-    budget = Budget(2, lambda: now[0])
-    first = [budget.take() for _ in range(3)]
-    now[0] += 0.5
+def _reported(state, log=""):
+    """Return what is believed of a Pod in this state, with this log."""
 
-    assert [True, True, False, True, False] == [*first, budget.take(), budget.take()]
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            server.refuse = lambda _, path: web.Response(text=log) if path.endswith("/log") else None
+            mirror, clock = Mirror(), SystemClock()
+            meta = {"creationTimestamp": "2030-01-01T00:00:00Z", "namespace": "demo"}
+            labels, owner = {"modelfetch.io/fetch": "u"}, [{"uid": "job", "controller": True}]
+            mirror.put(JOBS, {"metadata": {**meta, "name": "j", "uid": "job", "labels": labels}})
+            status = {"phase": "Running", "containerStatuses": [{"name": "fetcher", "state": state}]}
+            pod = {**meta, "name": "p", "uid": "pod", "ownerReferences": owner}
+            mirror.put(PODS, {"metadata": pod, "status": status})
+            return (await Observer(kube, mirror, Claims(), clock).fetch(_fetch())).reports.get("job")
+
+    return asyncio.run(run())
+
+
+def test_a_result_is_believed_from_the_termination_message_only():
+    """A library's warning with words of the source in it stands in the log, too: {"event":"result","ok":true,...}."""
+    result, progress = success().line(), looks.progress().line()
+
+    assert "result" == _reported({"terminated": {"exitCode": 0, "message": result}}).event
+    assert None is _reported({"running": {}}, log=f"{progress}\n{result}\n")
+    assert "progress" == _reported({"running": {}}, log=f"{progress}\n").event
