@@ -24,7 +24,7 @@ class ApiServer:
         self.address = ""
         self._versions = itertools.count(100)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         self.requests.append((request.method, request.path))
         self.during(request.method, request.path)

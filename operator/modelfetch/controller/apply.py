@@ -15,6 +15,8 @@ from modelfetch.kube.objects import JOBS
 
 FIELD_MANAGER = "modelfetch-operator"
 _REFUSALS = (400, 403, 422)
+_WEBHOOK_FAILED = "failed calling webhook"
+"""A status of 500 that may stay: somebody's webhook is down, and the words say whose."""
 
 
 class Refused(Exception):
@@ -44,7 +46,7 @@ class Applier:
         except KubeError as error:
             if error.already_exists:
                 await self._adopt(namespace, action)
-            elif error.status in _REFUSALS:
+            elif error.status in _REFUSALS or _WEBHOOK_FAILED in error.message:
                 raise Refused(sanitise(error.message)) from None
             else:
                 raise

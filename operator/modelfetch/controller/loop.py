@@ -18,7 +18,7 @@ from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.mirror import Key, Mirror, Object, key_of
-from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_store
+from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job, read_store
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.queue import KeyedQueue
 from modelfetch.core import fetch as fetch_core
@@ -84,10 +84,12 @@ class Loop:
         if resource is MODELFETCHES:
             self.queue.schedule_sooner(self._store_key(body), STORE_DEBOUNCE_S)
         elif self._store_changed(body):
-            meta = body["metadata"]
-            for fetch in self.mirror.fetches_of_store(meta["namespace"], meta["name"]):
-                if not _is_at_rest(fetch):
-                    self.queue.add(key_of(MODELFETCHES, fetch))
+            self._wake_fetches(body)
+
+    def _wake_fetches(self, store: Object) -> None:
+        meta = store["metadata"]
+        for fetch in self.mirror.fetches_of_store(meta["namespace"], meta["name"]):
+            self.queue.add(key_of(MODELFETCHES, fetch))
 
     def _store_changed(self, body: Object) -> bool:
         """Whether what fetches go by is new: the counts in a status change with each of them and concern none."""
@@ -117,6 +119,9 @@ class Loop:
         self._observer.forget(known)
         if resource is MODELFETCHES:
             self._fetch_gone(known)
+        elif resource is MODELSTORES:
+            self.queue.add(key_of(resource, known))
+            self._wake_fetches(known)
         elif resource in (JOBS, PODS):
             self._wake_owner(known)
 
@@ -143,7 +148,7 @@ class Loop:
         for body in self.mirror.all(MODELFETCHES):
             self._prime_claim(body)
         for body in self.mirror.all(MODELSTORES):
-            store = read_store(body)
+            store, _ = read_store(body)
             recorded = store.status.inventory
             if recorded is not None and recorded != store_core.inventory(self._owners(key_of(MODELSTORES, body))):
                 self._to_survey.add(key_of(MODELSTORES, body))
@@ -156,9 +161,7 @@ class Loop:
     def _prime_claim(self, body: Object) -> None:
         """A fetch with a live Job holds its slot before anybody else is looked at."""
         fetch, _ = read_fetch(body)
-        jobs = self.mirror.jobs_of_fetch(fetch.metadata.uid)
-        ended = {"Complete", "Failed"}
-        live = [j for j in jobs if not ended & {c["type"] for c in (j.get("status") or {}).get("conditions") or ()}]
+        live = any(read_job(job).result == "Running" for job in self.mirror.jobs_of_fetch(fetch.metadata.uid))
         self._claims.set(fetch, "active" if live else "none")
 
     async def resync(self) -> None:
@@ -269,7 +272,7 @@ class Loop:
         body = self.mirror.get(store_key)
         if body is None:
             return
-        slots = read_store(body).spec.slots
+        slots = read_store(body)[0].spec.slots
         for key in self._claims.next_in_line(store_key.namespace, store_key.name, slots):
             self.queue.add(key)
 
@@ -340,16 +343,15 @@ class Loop:
 
 async def resync_for_ever(loop: Loop) -> None:
     """List everything again every RESYNC_S; a list that fails is tried again after a tenth of that."""
+    delay_s = RESYNC_S
     while True:
-        await asyncio.sleep(RESYNC_S)
+        await asyncio.sleep(delay_s)
+        delay_s = RESYNC_S
         try:
             await loop.resync()
         except KubeError as error:
-            log.warning("a resync failed", extra={"why": str(error)})
-
-
-def _is_at_rest(fetch: Object) -> bool:
-    return (fetch.get("status") or {}).get("phase") in ("Ready", "Suspended", "Failed")
+            delay_s = RESYNC_S / 10
+            log.warning("a resync failed", extra={"why": str(error), "again_in_s": delay_s})
 
 
 def _about(key: Key, **fields: Any) -> dict[str, Any]:

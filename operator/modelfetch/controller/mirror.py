@@ -101,6 +101,10 @@ class Mirror:
         """Return the Pods that a Job controls, by owner uid."""
         return self._of(("pod-of-job", uid))
 
+    def pods_of_fetch(self, uid: str) -> list[Object]:
+        """Return the Pods labelled with a fetch's uid, whether their Job is still there or not."""
+        return self._of(("pod-of-fetch", uid))
+
     def _of(self, index: tuple[str, ...]) -> list[Object]:
         return [self._objects[key] for key in self._members.get(index, ())]
 
@@ -123,7 +127,9 @@ def _indexes(resource: Resource, body: Object) -> list[tuple[str, ...]]:
         indexes = [("job-of-store", namespace, labels.get(STORE_LABEL, ""))]
         return indexes + ([("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
     if resource is PODS:
-        return [("pod-of-job", owner["uid"]) for owner in meta.get("ownerReferences") or () if owner.get("controller")]
+        owners = [owner["uid"] for owner in meta.get("ownerReferences") or () if owner.get("controller")]
+        indexes: list[tuple[str, ...]] = [("pod-of-job", uid) for uid in owners]
+        return indexes + ([("pod-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
     return []
 
 

@@ -15,7 +15,7 @@ from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.source import Source
-from modelfetch.api.store import ModelStore
+from modelfetch.api.store import ModelStore, ModelStoreSpec, ModelStoreStatus
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object
@@ -54,13 +54,14 @@ class Observer:
         reports: dict[str, Report] = {}
         bodies = self._mirror.jobs_of_fetch(meta.uid)
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
-        store = self.store_of(fetch)
+        store, store_error = self._store_of(fetch)
         needs_claim = isinstance(store, ModelStore) and not any(job.result == "Running" for job in seen)
         return Observed(
             now=self._clock.now(),
             fetch=fetch,
             spec_error=spec_error,
             store=store,
+            store_error=store_error,
             claim_phase=await self._claim_phase(store) if needs_claim and isinstance(store, ModelStore) else UNKNOWN,
             jobs=seen,
             pods=pods,
@@ -72,10 +73,15 @@ class Observer:
         """An object is gone: nothing about it is kept."""
         self._complaints.forget(str(body["metadata"]["uid"]))
 
-    def store_of(self, fetch: ModelFetch) -> ModelStore | None:
-        """Return the store that a fetch names, as the mirror knows it."""
+    def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
+        """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""
         body = self._mirror.get(Key(MODELSTORES.kind, fetch.metadata.namespace, fetch.spec.store_ref.name))
-        return read_store(body) if body is not None else None
+        store, error = read_store(body) if body is not None else (None, None)
+        return (store, None) if error is None else (None, f"is invalid: {error}")
+
+    def _may_write(self, uid: str) -> bool:
+        # A Job that the garbage collector deletes goes before its Pod has ended.
+        return bool(self._mirror.jobs_of_fetch(uid) or self._mirror.pods_of_fetch(uid))
 
     def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
         if store is None:
@@ -133,7 +139,7 @@ class Observer:
         self, body: Object, owners: frozenset[str], gone: tuple[RemovalTarget, ...], *, survey_wanted: bool
     ) -> StoreObserved:
         """Return everything about one ModelStore, from one look; `owners` were taken before `gone`."""
-        store = read_store(body)
+        store, spec_error = read_store(body)
         meta = store.metadata
         pods: dict[str, PodSeen] = {}
         reports: dict[str, Report] = {}
@@ -147,11 +153,12 @@ class Observer:
         return StoreObserved(
             now=self._clock.now(),
             store=store,
-            claim_phase=await self._claim_phase(store),
+            spec_error=spec_error,
+            claim_phase=await self._claim_phase(store) if spec_error is None else UNKNOWN,
             counts=self._claims.counts(meta.namespace, meta.name, fetches),
             owners=owners,
             gone=gone,
-            writing=frozenset(t.owner for t in gone if self._mirror.jobs_of_fetch(t.owner)),
+            writing=frozenset(t.owner for t in gone if self._may_write(t.owner)),
             living=tuple(
                 str(f["metadata"]["uid"])
                 for f in self._mirror.all(MODELFETCHES)
@@ -185,18 +192,28 @@ def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:
     try:
         return ModelFetch(metadata=meta, spec=ModelFetchSpec.model_validate(body.get("spec")), status=status), None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in ("spec", *first["loc"]))
         spec = ModelFetchSpec.model_construct(source=Source.model_construct(uri="(invalid)"))
-        return ModelFetch.model_construct(metadata=meta, spec=spec, status=status), sanitise(f"{where}: {first['msg']}")
+        return ModelFetch.model_construct(metadata=meta, spec=spec, status=status), _first_problem(error)
 
 
-def read_store(body: Object) -> ModelStore:
-    """Return a ModelStore; a status that does not parse counts as none."""
+def read_store(body: Object) -> tuple[ModelStore, str | None]:
+    """Return a ModelStore, and what its spec breaks where it does not parse, as read_fetch does."""
+    meta = ObjectMeta.model_validate(body["metadata"])
     try:
-        return ModelStore.model_validate(body)
+        status = ModelStoreStatus.model_validate(body.get("status") or {})
     except ValidationError:
-        return ModelStore.model_validate({**body, "status": {}})
+        status = ModelStoreStatus()
+    try:
+        return ModelStore(metadata=meta, spec=ModelStoreSpec.model_validate(body.get("spec")), status=status), None
+    except ValidationError as error:
+        spec = ModelStoreSpec.model_construct(claim_name="(invalid)")
+        return ModelStore.model_construct(metadata=meta, spec=spec, status=status), _first_problem(error)
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(step) for step in ("spec", *first["loc"]))
+    return sanitise(f"{where}: {first['msg']}")
 
 
 def read_job(body: Object) -> JobSeen:

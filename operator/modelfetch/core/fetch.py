@@ -248,7 +248,8 @@ def _queued(look: Look, store: ModelStore) -> FetchDecision:
 
 def _store_gone(look: Look) -> FetchDecision:
     name = look.spec.store_ref.name
-    return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' does not exist in this namespace")
+    problem = look.seen.store_error or "does not exist in this namespace"
+    return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' {problem}")
 
 
 def _claim_problem(look: Look, store: ModelStore) -> tuple[Reason, str]:

@@ -110,6 +110,8 @@ class Observed:
     fetch: ModelFetch
     spec_error: str | None = None
     store: ModelStore | Unknown | None = UNKNOWN
+    store_error: str | None = None
+    """What the stored spec of the store breaks; `store` is None then."""
     claim_phase: str | Unknown | None = UNKNOWN
     jobs: tuple[JobSeen, ...] = ()
     pods: dict[str, PodSeen] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from modelfetch.api.order import Order, RemovalTarget, RemoveOrder, SurveyOrder
 from modelfetch.api.store import FetchCounts, ModelStore, ModelStoreStatus
-from modelfetch.core import conditions
+from modelfetch.core import conditions, retry
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained
 from modelfetch.core.job import store_job
@@ -25,6 +25,8 @@ LOOK_S = 300.0
 JOB_RETRY_S = 30.0
 """Seconds until a failed removal or survey is tried again."""
 TARGETS_PER_JOB = 100
+SURVEY_LIMIT = 6_000
+"""Living fetches that a survey's order has room for; in a larger namespace what was missed is left on the volume."""
 UNSETTLED = "unsettled"
 """The inventory while trees of deleted fetches may be left: no fingerprint equals it, so the next start surveys."""
 
@@ -46,6 +48,8 @@ class StoreObserved:
     writing: frozenset[str] = frozenset()
     living: tuple[str, ...] = ()
     survey_wanted: bool = False
+    spec_error: str | None = None
+    """What the stored spec breaks, where it does not parse; `store` then has defaults in place of its spec."""
     jobs: tuple[JobSeen, ...] = ()
     reports: dict[str, Report] = field(default_factory=dict)
 
@@ -78,6 +82,8 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
     """Return what to do about one ModelStore, what to say of it, and when to look again."""
     if seen.store.metadata.deletion_timestamp is not None:
         return StoreDecision()
+    if seen.spec_error is not None:
+        return _decision(seen, again_s=LOOK_S, settled=False)
     job = next((j for j in seen.jobs if j.owner_uid == seen.store.metadata.uid), None)
     if job is not None:
         return _job_seen(seen, job)
@@ -86,11 +92,12 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
         return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
     if seen.gone:
         return _decision(seen, again_s=5.0, settled=False)
-    if seen.survey_wanted and _usable(seen):
+    survey_wanted = seen.survey_wanted and len(seen.living) <= SURVEY_LIMIT
+    if survey_wanted and _usable(seen):
         marks = tuple(sorted(owner_mark(uid) for uid in seen.living))
         order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
         return _created(seen, settings, order)
-    return _decision(seen, again_s=LOOK_S, settled=not seen.survey_wanted)
+    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=not survey_wanted)
 
 
 def _usable(seen: StoreObserved) -> bool:
@@ -137,6 +144,8 @@ def _decision(seen: StoreObserved, actions: tuple[Action, ...] = (), *, again_s:
 
 
 def _standing(seen: StoreObserved) -> Standing:
+    if seen.spec_error is not None:
+        return Standing("stalled", "Failed", Reason.SPEC_INVALID, explained(Reason.SPEC_INVALID, seen.spec_error))
     claim = seen.store.spec.claim_name
     if isinstance(seen.claim_phase, Unknown):
         return Standing("working", "Pending", "Pending", f"reads PersistentVolumeClaim '{claim}'")

@@ -11,7 +11,7 @@ from modelfetch.controller.loop import Loop
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
+from modelfetch.kube.objects import MODELFETCHES, MODELSTORES, PODS
 from tests import gen
 from tests.fakes.api_server import api_server
 
@@ -210,3 +210,53 @@ def test_fetches_deleted_together_are_all_removed():
     (order,) = _in_world(scenario).made("remove")
 
     assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
+
+
+def test_one_invalid_store_stops_nobody_else():
+    """A stored spec that this version refuses: the operator starts, and other stores' fetches run."""
+
+    async def scenario(world):
+        bad = _stored(gen.store("bad", slots=0), 2)
+        world.add(MODELSTORES, bad)
+        world.add(MODELFETCHES, _stored(gen.fetch("one", storeRef={"name": "bad"}), 3))
+        world.add(MODELFETCHES, _stored(gen.fetch("two"), 4))
+        await world.loop.prime()
+        for _ in range(2):
+            await world.look()
+
+    world = _in_world(scenario)
+
+    assert ["two"] == [order["name"] for order in world.made("fetch")]
+    assert "Stalled" in [c["type"] for c in world.server.objects[f"{STORES}/bad"]["status"]["conditions"]]
+    assert "'bad' is invalid" in world.server.objects[f"{FETCHES}/one"]["status"]["lastError"]["message"]
+
+
+def test_a_store_that_goes_wakes_its_fetches():
+    """Whoever waits in its queue waits for nothing now, and is told so."""
+
+    async def scenario():
+        loop = Loop(Kube(Connection("http://127.0.0.1:1")), Settings(image="x"), StandingClock())
+        loop.seen(MODELSTORES, "ADDED", _stored(gen.store(), 1))
+        loop.seen(MODELFETCHES, "ADDED", _stored(gen.fetch(), 2, phase="Queued"))
+        await _drain(loop)
+        loop.seen(MODELSTORES, "DELETED", _stored(gen.store(), 3))
+        woken = await _drain(loop)
+        loop.queue.close()
+        return woken
+
+    assert ["ModelFetch/minilm", "ModelStore/default"] == asyncio.run(scenario())
+
+
+def test_nothing_is_removed_while_an_orphaned_pod_may_write():
+    """The garbage collector takes the Job first; its Pod may publish until it has ended."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10, attempt={"number": 1}, phase="Ready"))
+        await world.look()
+        labels = {"modelfetch.io/fetch": "uid-one", "app.kubernetes.io/managed-by": "modelfetch-operator"}
+        meta = {"name": "p", "namespace": NAMESPACE, "uid": "pod", "resourceVersion": "11", "labels": labels}
+        world.loop.seen(PODS, "ADDED", {"metadata": meta, "status": {"phase": "Running"}})
+        world.delete("one")
+        await world.look()
+
+    assert [] == _in_world(scenario).made("remove")

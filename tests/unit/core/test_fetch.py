@@ -556,3 +556,11 @@ def test_a_node_that_refuses_a_pod_is_no_defect_of_ours():
     decision = decide(looks.look(jobs=(looks.ended_job(),), pods={"job-1": pod}))
 
     assert ("True", "Unschedulable") == condition(decision, "Reconciling")
+
+
+def test_an_invalid_store_is_explained():
+    """The fetch names the store and its field; nothing is made from guessed values."""
+    decision = decide(looks.look(store=None, store_error="is invalid: spec.slots: too small", claim_phase=UNKNOWN))
+
+    assert ("False", "StorageNotReady") == condition(decision, "Ready")
+    assert "'default' is invalid: spec.slots" in decision.status.last_error.message

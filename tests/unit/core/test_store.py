@@ -117,3 +117,31 @@ def test_the_inventory_is_recorded_only_when_nothing_is_left_to_do(unsettled):
 
     assert ("unsettled", None) == (busy.status.inventory, busy.counted)
     assert (inventory(["a"]), frozenset({"a"})) == (idle.status.inventory, idle.counted)
+
+
+def test_a_store_whose_spec_does_not_parse_stalls():
+    """Nothing is made for it, and it says which field is wrong."""
+    decision = decide(_look(spec_error="spec.slots: too small", gone=(GONE,)), SETTINGS)
+    ready, stalled = decision.status.conditions
+
+    assert ((), "SpecInvalid", "Stalled") == (decision.actions, ready.reason, stalled.type)
+
+
+def test_a_survey_that_finds_no_room_in_an_order_is_left_out():
+    """A store that waited for an impossible survey would let none of its fetches start."""
+    decision = decide(_look(survey_wanted=True, living=tuple(map(str, range(7_000)))), SETTINGS)
+
+    assert () == decision.actions
+    assert decision.counted is not None
+
+
+def test_a_survey_of_many_fits_into_an_order():
+    """The limit is one that an order has room for."""
+    (create,) = decide(_look(survey_wanted=True, living=tuple(map(str, range(6_000)))), SETTINGS).actions
+
+    assert CreateJob is type(create)
+
+
+def test_a_missing_claim_is_looked_for_soon():
+    """It is not watched; whoever waits for the store waits for this look."""
+    assert NOW + timedelta(seconds=30) == decide(_look(claim_phase=None), SETTINGS).again_at
