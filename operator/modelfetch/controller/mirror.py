@@ -124,12 +124,12 @@ def _indexes(resource: Resource, body: Object) -> list[tuple[str, ...]]:
         ref = (body.get("spec") or {}).get("storeRef") or {}
         return [("store", namespace, ref.get("name", "default"))]
     if resource is JOBS:
-        indexes = [("job-of-store", namespace, labels.get(STORE_LABEL, ""))]
-        return indexes + ([("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
+        of_store = [("job-of-store", namespace, labels.get(STORE_LABEL, ""))]
+        return of_store + ([("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
     if resource is PODS:
         owners = [owner["uid"] for owner in meta.get("ownerReferences") or () if owner.get("controller")]
-        indexes: list[tuple[str, ...]] = [("pod-of-job", uid) for uid in owners]
-        return indexes + ([("pod-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
+        of_jobs = [("pod-of-job", uid) for uid in owners]
+        return of_jobs + ([("pod-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
     return []
 
 
