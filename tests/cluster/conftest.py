@@ -28,6 +28,7 @@ from tests.cluster.world import World, new_world
 Result = TypeVar("Result")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
+FIGURES = pytest.StashKey[list[str]]()
 
 
 class Api(Protocol):
@@ -42,6 +43,18 @@ class Kubectl(Protocol):
 
     def __call__(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Return the ended process, whatever its exit code."""
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Have a line printed at the end of the run: a seed, or what something took."""
+    return request.config.stash.setdefault(FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what tests had to tell."""
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

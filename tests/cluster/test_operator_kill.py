@@ -132,11 +132,11 @@ def attempts(world: World) -> Counter[tuple[str, str, str]]:
     )
 
 
-def test_an_operator_killed_at_any_moment_loses_and_repeats_nothing(unmanned, operator, hub, request, record_property):
+def test_an_operator_killed_at_any_moment_loses_and_repeats_nothing(unmanned, operator, hub, request, tell):
     """Every fetch ends as its spec says, no attempt is made twice, no file of a deleted one and no Job stays."""
     world, seed = unmanned, request.config.option.hypothesis_seed
     chance = random.Random(seed)
-    record_property("seed", seed)
+    tell(f"the operator's kills: repeat with --hypothesis-seed={seed}")
     users = Users(world, steps(world, hub))
     world.apply({**world_store(world), "spec": {"claimName": "models", "slots": 4}})
     for name in (*NAMES, "missing"):
