@@ -51,13 +51,13 @@ class Blobs:
         return None if sha256 is None or found is None else self.find(sha256, found.size)
 
     def remember_git_blob(self, ingest: Ingest, oid: str, blob: Blob) -> None:
-        """Let `find_git_blob` lead to the blob. No fsync: a hint that is lost costs one download of a small file."""
+        """Let `find_git_blob` lead to the blob. Not synced: a lost hint costs one download of a small file."""
         path = layout.alias(oid)
         text = layout.blob_link(path, blob.sha256)
         if self._volume.link_text(path) != text:
             private = ingest.staged("alias")
             self._volume.symlink(text, private, step="alias.symlink")
-            self._volume.make_folders(path[:-1], step="alias.folder")
+            self._make_folder(path[:-1], step="alias.folder")
             self._volume.rename(private, path, step="alias.rename")
 
     def pin(self, ingest: Ingest, sha256: str, size: int) -> Blob | None:
@@ -73,7 +73,7 @@ class Blobs:
         """
         try:
             self._close_durably(partial, size)
-            self._make_folder(sha256)
+            self._make_folder(layout.blob(sha256)[:-1], step="blob.folder")
             if self._capabilities.links is Links.HARD:
                 ingest.pin_partial(partial.path, sha256)
                 self._settle(ingest, sha256, size)
@@ -95,7 +95,7 @@ class Blobs:
         if not ingest.has_pin(file.sha256) and self.pin(ingest, file.sha256, file.size) is None:
             raise _gone(file)
         if self._capabilities.links is Links.HARD:
-            self._make_folder(file.sha256)
+            self._make_folder(layout.blob(file.sha256)[:-1], step="blob.folder")
             self._settle(ingest, file.sha256, file.size)
         elif self.find(file.sha256, file.size) is None:
             raise _gone(file)
@@ -121,10 +121,9 @@ class Blobs:
                 Reason.STORE_CORRUPT, f"expected the file just written, got another at '{'/'.join(partial.path)}'"
             )
 
-    def _make_folder(self, sha256: str) -> None:
-        folder = layout.blob(sha256)[:-1]
+    def _make_folder(self, folder: Steps, *, step: str) -> None:
         if folder not in self._folders:  # never removed, so once is enough
-            self._volume.make_folders(folder, step="blob.folder")
+            self._volume.make_folders(folder, step=step)
             self._folders.add(folder)
 
     def _settle(self, ingest: Ingest, sha256: str, size: int) -> None:

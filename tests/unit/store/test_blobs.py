@@ -7,6 +7,7 @@ import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.store import layout
 from modelfetch.store.blobs import Blob
 from modelfetch.store.fs import Filesystem
 from modelfetch.store.manifest import ManifestFile
@@ -198,3 +199,14 @@ def test_a_small_file_is_found_by_git_s_id(store: Store, root: Path) -> None:
         assert Blob(samples.sha256(data), len(data)) == found
         assert later.blobs.find_git_blob(samples.git_blob(data)) is None
         assert later.blobs.find_git_blob("0" * 40) is None
+
+
+def test_remembering_syncs_no_folder_twice(root: Path) -> None:
+    """A hint costs no fsync of its own; its folder costs those of its making, once."""
+    steps: list[str] = []
+    with Store.open(str(root), Filesystem(steps.append)) as store, store.ingest("a") as ingest:
+        for number in range(3):
+            store.blobs.remember_git_blob(ingest, f"ab{number:038}", Blob(samples.sha256(b""), 0))
+
+    assert 3 == steps.count("before alias.rename")
+    assert len(layout.alias("0" * 40)) - 1 == steps.count("before alias.folder.sync")
