@@ -273,19 +273,27 @@ class Volume:
 
     def remove_tree(self, path: Steps, *, step: str) -> None:
         """Remove whatever stands at `path`, with all below it; links are removed, not followed. Nothing is fine too."""
+        doomed = [(path, False)]  # no recursion: somebody may have made the tree deeper than that goes
+        while doomed:
+            top, is_emptied = doomed.pop()
+            below = self._remove_one(top, is_emptied, step)
+            if below is not None:
+                doomed += [(top, True), *(((*top, name), False) for name in below)]
+
+    def _remove_one(self, path: Steps, is_emptied: bool, step: str) -> list[str] | None:
+        """Remove what stands at `path`, or return the names in it where it is a folder that was not emptied yet."""
         found = self.facts(path)
-        if found is None:
-            return
-        if not found.is_folder:
-            self.remove(path, step=step)
-            return
+        if found is not None and found.is_folder and not is_emptied:
+            return self.names(path)
         try:
-            for name in self.names(path):
-                self.remove_tree((*path, name), step=step)
-            with self._step(step, path) as parent:
-                os.rmdir(path[-1], dir_fd=parent)
+            if found is not None and found.is_folder:
+                with self._step(step, path) as parent:
+                    os.rmdir(path[-1], dir_fd=parent)
+            elif found is not None:
+                self.remove(path, step=step)
         except Vanished:
-            return  # somebody else removes it too
+            pass  # somebody else removes it too
+        return None
 
     def put(self, data: bytes, private: Steps, target: Steps, *, step: str) -> None:
         """Make a small document whole or not at all: written and synced under `private`, then renamed, then durable."""

@@ -174,14 +174,14 @@ def ingesting(volume: Volume, attempt: str, capabilities: Capabilities) -> Itera
         yield ingest
     finally:
         ingest.close()
-        _remove_leftover(volume, folder)
+        _remove_leftover(volume, folder, step="ingest.remove")
 
 
-def _remove_leftover(volume: Volume, folder: Steps) -> None:
+def _remove_leftover(volume: Volume, folder: Steps, *, step: str) -> None:
     try:
-        volume.remove_tree(folder, step="ingest.remove")
+        volume.remove_tree(folder, step=step)
     except FetchError:
-        return  # what is published stands, and a later sweep removes the folder
+        return  # what is published stands, and a later sweep tries again
 
 
 @dataclass(frozen=True)
@@ -196,24 +196,27 @@ class Sweep:
 
 
 def plan_sweep(volume: Volume, older_than_s: float, keep: frozenset[str]) -> Sweep:
-    """Return the folders of attempts not in `keep` that are older than `older_than_s` by the volume's own clock.
+    """Return the folders of attempts not in `keep` to which nothing was written for `older_than_s` seconds.
 
-    `older_than_s` must be longer than the longest attempt may take: a folder is never younger than its attempt's start.
+    By the volume's own clock. A living attempt writes to its files all the time, however long it takes.
     """
-    now_s = volume.clock_s(layout.INGEST)
-    dead = []
-    for name in volume.names(layout.INGEST):
-        found = volume.facts((*layout.INGEST, name))
-        is_old = found is not None and now_s - found.modified_s >= older_than_s
-        if is_old and layout.ingest_attempt(name) not in keep:
-            dead.append((*layout.INGEST, name))
-    return Sweep(tuple(dead))
+    before_s = volume.clock_s(layout.INGEST) - older_than_s
+    others = [name for name in volume.names(layout.INGEST) if layout.ingest_attempt(name) not in keep]
+    return Sweep(tuple(path for name in others if _is_old(volume, path := (*layout.INGEST, name), before_s)))
+
+
+def _is_old(volume: Volume, folder: Steps, before_s: float) -> bool:
+    found = volume.facts(folder)
+    if found is None or found.modified_s > before_s:
+        return False
+    inside = [volume.facts((*folder, name)) for name in volume.names(folder)] if found.is_folder else []
+    return all(facts.modified_s <= before_s for facts in inside if facts is not None)
 
 
 def execute_sweep(volume: Volume, sweep: Sweep) -> None:
-    """Remove what the plan says; what is gone already is fine."""
+    """Remove what the plan says; what is gone already is fine, and what cannot be removed is in nobody's way."""
     for folder in sweep.folders:
-        volume.remove_tree(folder, step="sweep.remove")
+        _remove_leftover(volume, folder, step="sweep.remove")
 
 
 def pinned_digests(volume: Volume) -> frozenset[str]:

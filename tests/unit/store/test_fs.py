@@ -1,7 +1,9 @@
 """The steps that change a store: whole, durable, and never through a planted link."""
 
+import inspect
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,19 @@ def test_remove_tree_removes_links_only(volume: Volume, inside: Path, planted: P
 
     assert not (inside / "tree").exists()
     assert b"secret" == (planted / "file").read_bytes()
+
+
+def test_remove_tree_takes_any_depth(volume: Volume, inside: Path) -> None:
+    """A tree that is deeper than the program may call itself is removed like any other."""
+    inside.joinpath(*["d"] * 150).mkdir(parents=True)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        volume.remove_tree(("d",), step="s")
+    finally:
+        sys.setrecursionlimit(limit)
+
+    assert not (inside / "d").exists()
 
 
 @pytest.mark.parametrize("make", ["fifo", "folder", "too large"])

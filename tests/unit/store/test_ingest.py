@@ -1,5 +1,6 @@
 """The private folder of an attempt: nobody else's, and gone at the end."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.store.fs import Filesystem
 from modelfetch.store.ingest import pinned_digests
 from modelfetch.store.store import Store
 from tests.unit.store import samples
@@ -17,8 +19,9 @@ OLD_S = 10_000.0
 
 def make_old(root: Path, name: str, age_s: float) -> None:
     folder = next(root.glob(f"ingest/{name}.*"))
-    now_s = folder.stat().st_mtime
-    os.utime(folder, (now_s - age_s, now_s - age_s))
+    then_s = folder.stat().st_mtime - age_s
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (then_s, then_s))
 
 
 def leave(store: Store, attempt: str) -> None:
@@ -116,6 +119,33 @@ def test_a_sweep_takes_dead_attempts_only(store: Store, root: Path) -> None:
 
     assert ["remove ingest/dead.0000"] == plan.lines()
     assert ["ingest/kept.0000", "ingest/young.0000"] == samples.leftovers(root)
+
+
+def test_a_sweep_spares_who_still_writes(store: Store, root: Path) -> None:
+    """An attempt whose one large file has been coming for days lives: the file is young, though its folder is old."""
+    with store.ingest("slow") as ingest:
+        partial = ingest.create("1")
+        make_old(root, "slow", OLD_S)
+        before = store.plan_sweep(OLD_S - 1).folders
+        partial.write_at(0, memoryview(b"more"))
+
+        assert ((ingest.folder,), ()) == (before, store.plan_sweep(OLD_S - 1).folders)
+
+
+def test_a_sweep_passes_over_what_cannot_be_removed(root: Path) -> None:
+    """A folder of another user is in nobody's way: the others go, and the fetch goes on."""
+    refusals = iter([PermissionError(errno.EACCES, "not yours")])
+
+    def refuse(step: str) -> None:
+        if step == "before sweep.remove" and (error := next(refusals, None)) is not None:
+            raise error
+
+    with Store.open(str(root), Filesystem(refuse)) as store:
+        leave(store, "a-theirs")
+        leave(store, "dead")
+        store.sweep(store.plan_sweep(0.0))
+
+    assert ["ingest/a-theirs.0000"] == samples.leftovers(root)
 
 
 def test_a_sweep_can_be_repeated(store: Store, root: Path) -> None:
