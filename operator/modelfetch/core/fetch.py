@@ -66,8 +66,11 @@ def _with_clean_up(look: Look, decision: FetchDecision) -> FetchDecision:
 
 
 def is_being_deleted(look: Look) -> FetchDecision | None:
-    """Its Jobs go with it by garbage collection; the store's own reconcile removes the tree."""
-    return Decision() if look.meta.deletion_timestamp is not None else None
+    """Its Jobs go with it, a live one now: a finalizer may hold it. The store's own reconcile removes the tree."""
+    if look.meta.deletion_timestamp is None:
+        return None
+    actions = _stop(look)
+    return Decision(actions, claim="active" if actions else "none")
 
 
 def spec_is_invalid(look: Look) -> FetchDecision | None:
@@ -90,7 +93,7 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
     """No two writers: a new attempt waits until the Pods of every other Job of this fetch have ended."""
     if look.job is not None or not look.older_jobs:
         return None
-    if all(job.result != "Running" and not job.deleting for job in look.older_jobs):
+    if all(job.result != "Running" for job in look.older_jobs):
         return None
     standing = Standing("working", "Pending", "Progressing", "waits for the Pod of an earlier attempt to end")
     found = (obstacle(job, look.seen.pods.get(job.uid), look.now) for job in look.older_jobs)

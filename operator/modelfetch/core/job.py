@@ -21,6 +21,8 @@ VOLUME_PATH = "/volume"
 SECRETS_PATH = "/secrets"
 TERMINATION_LOG = "/dev/termination-log"
 GRACE_S = 30
+FINISHED_TTL_S = 86_400
+"""Seconds that a finished Job stays, for its log; the status tells its outcome, and its Pod would hold the claim."""
 DEADLINE_SLACK_S = 300
 """Seconds that a Job outlives the fetcher's own deadline, so that the fetcher reports it in its own words."""
 
@@ -49,7 +51,8 @@ class Attempt:
 
 def spec_hash(spec: ModelFetchSpec) -> str:
     """Return 16 hex digits over everything in the spec that changes what a Job does; suspend and retry do not."""
-    data = spec.model_dump(mode="json", by_alias=True, exclude={"suspend", "retry"})
+    # Without defaults: a field that a later version brings must not make 10,000 Ready models start again.
+    data = spec.model_dump(mode="json", by_alias=True, exclude={"suspend", "retry"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -209,6 +212,7 @@ def _job(  # noqa: PLR0913 - one place that writes a Job, called by the two func
             "completions": 1,
             "parallelism": 1,
             "activeDeadlineSeconds": deadline_s,
+            "ttlSecondsAfterFinished": FINISHED_TTL_S,
             "podReplacementPolicy": "Failed",
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},

@@ -370,10 +370,27 @@ def test_an_announced_look_does_not_move_with_every_look():
 
 
 def test_nothing_is_said_of_a_fetch_that_is_being_deleted():
-    """Its Jobs go by garbage collection; a status written now would only cause conflicts."""
-    decision = decide(looks.look(looks.fetch(deletionTimestamp="2026-11-21T12:00:00Z"), jobs=(looks.job(),)))
+    """A status written now would only cause conflicts."""
+    decision = decide(looks.look(looks.fetch(deletionTimestamp="2026-11-21T12:00:00Z")))
 
     assert (None, ()) == (decision.status, decision.actions)
+
+
+def test_a_fetch_that_is_held_by_a_finalizer_downloads_no_more():
+    """Somebody else's finalizer keeps it from the garbage collector; its slot is free once the Job has ended."""
+    decision = decide(looks.look(looks.fetch(deletionTimestamp="2026-11-21T12:00:00Z"), jobs=(looks.job(),)))
+
+    assert ((DeleteJob(looks.job().name, "job-1"),), "active") == (decision.actions, decision.claim)
+
+
+@pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.RATE_LIMITED])
+def test_a_finished_job_on_its_way_out_changes_nothing(reason):
+    """Its time to live is over: what stands in the status stays, Stalled does not flicker."""
+    before = looks.after(_failed(reason))
+    leaving = replace(before, jobs=(looks.ended_job(deleting=True),))
+
+    assert decide(before).status.conditions == decide(leaving).status.conditions
+    assert () == decide(leaving).actions
 
 
 def _asks(seen, value="now"):

@@ -154,3 +154,15 @@ def test_a_removal_job_belongs_to_its_store():
 
     assert ["ModelStore"] == [owner["kind"] for owner in job["metadata"]["ownerReferences"]]
     assert not any("secret" in volume for volume in _pod(job)["volumes"])
+
+
+def test_a_value_that_is_the_default_is_no_change():
+    """Fields that a later version brings with a default start nothing again."""
+    given = {"files": {"include": []}, "transfer": {"deadline": "24h"}, "storeRef": {"name": "default"}}
+
+    assert spec_hash(looks.fetch().spec) == spec_hash(looks.fetch(given).spec)
+
+
+def test_a_finished_job_goes_by_itself():
+    """One Job and Pod for each Ready model would stay for ever, and a Pod that has ended still holds its claim."""
+    assert 86_400 == _manifest()["spec"]["ttlSecondsAfterFinished"]
