@@ -1,0 +1,159 @@
+"""Two hundred ModelFetches at once: all become Ready, in turn, at a bounded price.
+
+The end of the run tells what it took: seconds, and the operator's writes for each.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from modelfetch.devcluster.hub.hub import FixtureHub
+from modelfetch.devcluster.hub.repository import RepoSpec
+from modelfetch.kube.client import Kube
+from modelfetch.kube.connection import from_kubeconfig
+from modelfetch.kube.objects import MODELFETCHES
+from tests.cluster.operator_process import ACCOUNT
+from tests.cluster.world import Object, World, model_fetch, new_world, repo, until
+
+MANY = 200
+SLOTS = {"default": 3, "second": 2}
+WITHIN_S = 900.0
+WRITES = 12
+"""API writes of the operator for one fetch, its queueing left out: the budget of a clean fetch."""
+LINES_S = 30.0
+"""Seconds between two writes of a place in the queue, at the least."""
+
+
+@pytest.fixture
+def hub() -> Iterator[FixtureHub]:
+    """A hub with small models, no two of which are alike."""
+    specs = [
+        RepoSpec(name_of(n), {"config.json": json.dumps({"n": n}), "model.safetensors": f"weights {n}".encode()})
+        for n in range(MANY)
+    ]
+    with FixtureHub(specs) as made:
+        yield made
+
+
+@pytest.fixture
+def world(full_cluster, tmp_path: Path) -> Iterator[World]:
+    """A namespace of its own with two stores."""
+    with new_world(full_cluster, tmp_path / "volume") as made:
+        made.apply(*(store(name, slots) for name, slots in SLOTS.items()))
+        yield made
+
+
+def name_of(n: int) -> str:
+    """Return the repository of the n-th fetch."""
+    return f"tiny/m-{n:03}"
+
+
+def store(name: str, slots: int) -> Object:
+    """Return a ModelStore; the default one is the volume itself, as in every world."""
+    spec = {"claimName": "models", "slots": slots} | ({} if name == "default" else {"path": name})
+    return {"apiVersion": "modelfetch.io/v1alpha1", "kind": "ModelStore", "metadata": {"name": name}, "spec": spec}
+
+
+def store_of(n: int) -> str:
+    """Return the store of the n-th fetch: as many as its slots stand for."""
+    return "default" if n % sum(SLOTS.values()) < SLOTS["default"] else "second"
+
+
+def test_two_hundred_at_once_become_ready(world, hub, tell):
+    """Each is published and right, the stores keep to their slots, places are told, and nobody pays for the others."""
+    begin = time.monotonic()
+    world.apply(*(model_fetch(f"m-{n:03}", repo(hub, name_of(n)), storeRef={"name": store_of(n)}) for n in range(MANY)))
+    until(lambda: phases(world) == {"Ready": MANY}, lambda: str(phases(world)), WITHIN_S)
+    seconds = time.monotonic() - begin
+    world.recorder.catch_up(world.all("modelfetch") + world.all("pods"))
+    writes = writes_of_operator(world)
+    each = sum(writes.values()) / MANY
+    tell(f"{MANY} ModelFetches at once: {seconds:.0f} s, {each:.1f} API writes of the operator for each")
+
+    assert [] == [n for n in range(MANY) if not is_published(world, n)]
+    assert SLOTS == {name: most_pods(world, name) for name in SLOTS}
+    assert [] == over_budget(writes, world)
+    assert set(range(1, 20)) <= places_told(world)
+
+
+def apply_at_once(world: World, fetches: list[Object]) -> None:
+    """Apply all of them in one moment, which kubectl, one after the other, does not."""
+
+    async def apply() -> None:
+        async with Kube(from_kubeconfig(Path(world.summary.kubeconfig))) as kube:
+            await asyncio.gather(
+                *(
+                    kube.apply(MODELFETCHES, world.namespace, body["metadata"]["name"], body, manager="user")
+                    for body in fetches
+                )
+            )
+
+    asyncio.run(apply())
+
+
+def phases(world: World) -> Counter[str]:
+    """Return how many fetches are in which phase, as the watch tells: asking would cost what is measured."""
+    newest = [versions[-1] for versions in world.recorder.by_uid(MODELFETCHES.kind).values()]
+    return Counter((body.get("status") or {}).get("phase") or "none" for body in newest)
+
+
+def is_published(world: World, n: int) -> bool:
+    """Return whether the n-th model is there, byte for byte."""
+    root = world.volume if store_of(n) == "default" else world.volume / store_of(n)
+    folder = root / "models" / world.namespace / f"m-{n:03}" / "current"
+    return (folder / "model.safetensors").read_bytes() == f"weights {n}".encode()
+
+
+def most_pods(world: World, store_name: str) -> int:
+    """Return how many Pods of a store were pending or running at the same time, at the most."""
+    alive: set[str] = set()
+    most = 0
+    for body in world.recorder.versions("Pod"):
+        meta = body["metadata"]
+        if meta["labels"]["modelfetch.io/store"] == store_name:
+            (alive.add if body["status"]["phase"] in ("Pending", "Running") else alive.discard)(meta["uid"])
+            most = max(most, len(alive))
+    return most
+
+
+def writes_of_operator(world: World) -> Counter[str]:
+    """Return the operator's writes by what they are about: a ModelFetch by its name, anything else by its kind."""
+    found: Counter[str] = Counter()
+    with (Path(world.summary.logs) / "audit.jsonl").open() as lines:
+        for line in lines:
+            event = json.loads(line)
+            about = event.get("objectRef") or {}
+            ours = event["user"]["username"] == ACCOUNT and about.get("namespace") == world.namespace
+            if ours and event["verb"] not in ("get", "list", "watch"):
+                found[about["name"] if about["resource"] == "modelfetches" else about["resource"]] += 1
+    return found
+
+
+def over_budget(writes: Counter[str], world: World) -> list[str]:
+    """Return the fetches whose statuses and Job took more writes than a clean fetch may, waiting for a slot apart."""
+    jobs = writes["jobs"]
+    assert jobs == MANY, "one Job each, and none is touched again"
+    return [
+        f"{body['metadata']['name']}: {writes[body['metadata']['name']] + 1} writes"
+        for body in world.all("modelfetch")
+        if writes[body["metadata"]["name"]] + 1 > WRITES + waited_s(world, body) / LINES_S
+    ]
+
+
+def waited_s(world: World, body: Object) -> float:
+    """Return the seconds from creation to the last change of Ready."""
+    ready = next(c for c in body["status"]["conditions"] if c["type"] == "Ready")
+    since, until_ = body["metadata"]["creationTimestamp"], ready["lastTransitionTime"]
+    return (datetime.fromisoformat(until_) - datetime.fromisoformat(since)).total_seconds()
+
+
+def places_told(world: World) -> set[int]:
+    """Return every place in a queue that a status ever told."""
+    statuses = [body.get("status") or {} for body in world.recorder.versions("ModelFetch")]
+    return {status["queue"]["position"] for status in statuses if status.get("queue")}
