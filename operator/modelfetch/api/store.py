@@ -253,8 +253,8 @@ class ModelStoreStatus(StatusModel):
     inventory: str | None = Field(
         default=None,
         max_length=96,
-        description="Fingerprint of the ModelFetches with published files, by which a restarted operator sees that "
-        "one was deleted meanwhile.",
+        description="Fingerprint of the ModelFetches of this store, by which a restarted operator sees that one was "
+        "deleted meanwhile; `unsettled` while trees of deleted ones may be left.",
         examples=["12:9f86d081884c7d659a2feaa0c55ad015"],
     )
 
