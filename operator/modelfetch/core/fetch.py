@@ -170,11 +170,12 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     if look.is_ready:
         return Decision((), look.say(_still_ready(look)))
     error = look.status.last_error
-    if error is None or error.reason not in TABLE:  # a newer operator may have written another
-        return None
-    if not look.is_stalled and look.status.next_retry_time is None:
+    announced = look.is_stalled or look.status.next_retry_time is not None
+    if error is None or not announced or error.reason not in TABLE:  # a newer operator may have written another
         return None
     failure = Failure(Reason(error.reason), error.message, datetime.fromisoformat(error.at), error.file)
+    if failure.reason.row.backoff is Backoff.WAIT:
+        return None  # what was missing may be there by now: each look sees for itself
     return _after_failure(look, failure, look.attempt.number, look.attempt.failures)
 
 

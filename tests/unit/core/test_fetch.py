@@ -452,7 +452,7 @@ def test_ready_ends_with_the_claim(phase):
     """No claim, no files: not Ready, and the old Job's word is not taken again once there is another claim."""
     seen = replace(looks.ready(), claim_phase=phase)
     decision = decide(seen)
-    again = looks.after(seen, claim_phase="Bound", jobs=(), pods={}, reports={}, now=NOW + timedelta(minutes=5))
+    again = looks.after(seen, claim_phase="Bound", jobs=(), pods={}, reports={}, now=NOW + timedelta(seconds=1))
 
     assert ("False", "StorageNotReady") == condition(decision, "Ready")
     assert (None, True) == (decision.status.artifact, decision.status.next_retry_time is not None)
