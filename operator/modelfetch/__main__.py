@@ -1,5 +1,16 @@
-"""`python -m modelfetch` is the command `modelfetch`."""
+"""The command `modelfetch`, also as `python -m modelfetch`."""
 
-from modelfetch.cli.main import main
+import signal
 
-main(prog_name="modelfetch")
+
+def run() -> None:
+    """Run the command. Ctrl-C before there is anything to stop ends it as it ends other programs: without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Here, not above: importing takes a while, and people are quick.
+    from modelfetch.cli.main import main
+
+    main(prog_name="modelfetch")
+
+
+if __name__ == "__main__":
+    run()

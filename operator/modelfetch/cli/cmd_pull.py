@@ -35,7 +35,7 @@ Exit codes:
   40-49    store: 40 InsufficientStorage, 42 StorageReadOnly, 43 StorageIOError,
            44 StorageUnsuitable, 45 StoreCorrupt
   51       the token is empty or not text
-  58, 59   deadline exceeded; stopped by Ctrl-C or SIGTERM (a second Ctrl-C ends at once)
+  58, 59   deadline exceeded; stopped by Ctrl-C or SIGTERM (a second one ends it at once)
   61, 70   a newer store; a defect of modelfetch"""
 
 

@@ -305,6 +305,24 @@ def test_a_signal_stops_and_the_next_run_goes_on(hub: FixtureHub, tmp_path: Path
     assert 0 == again.exit_code
 
 
+@pytest.mark.parametrize("module", ["click", "modelfetch.cli.pulling", "pydantic_core"])
+def test_an_early_interrupt_ends_without_a_word(tmp_path: Path, module: str) -> None:
+    """Ctrl-C while the program is still being imported ends it by the signal, and not with a traceback."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from modelfetch.__main__ import run\n"
+        "sys.argv = ['modelfetch', 'pull', 'hf://org/name', sys.argv[1]]\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+
+    assert (-signal.SIGINT, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
 def test_help_tells_the_exit_codes_of_the_table() -> None:
     """Each code in the help is that of its reason, and every reason that a pull can end with is there."""
     text = EXAMPLES.partition("Exit codes:")[2]
