@@ -59,11 +59,15 @@ def timestamp(moment: datetime) -> str:
 
 
 def explained(reason: Reason, message: str) -> str:
-    """Return the message with the remedy behind it, at most 1024 characters."""
+    """Return the message with the remedy behind it, at most 1024 bytes: a status has three of them and 8 KiB."""
     remedy = reason.row.remedy
-    room = 1024 - len(remedy) - 2
-    message = sanitise(message).rstrip(".")
-    return f"{message if len(message) <= room else message[: room - 1] + '…'}. {remedy}"
+    return f"{fit(sanitise(message).rstrip('.'), 1024 - len(remedy.encode()) - 2)}. {remedy}"
+
+
+def fit(text: str, limit: int) -> str:
+    """Return `text` in at most `limit` bytes, with an ellipsis where it was longer."""
+    data = text.encode()
+    return text if len(data) <= limit else data[: limit - 3].decode(errors="ignore") + "…"
 
 
 def failed_step_of(phase_or_step: str) -> str | None:

@@ -72,10 +72,10 @@ def last_error(failure: Failure, *, retryable: bool) -> LastError:
     row = failure.reason.row
     return LastError(
         reason=failure.reason,
-        message=failure.message,
+        message=conditions.fit(failure.message, 1024),
         remedy=row.remedy,
         retryable=retryable,
-        file=failure.file,
+        file=None if failure.file is None else conditions.fit(failure.file, 512),
         at=timestamp(failure.at),
     )
 

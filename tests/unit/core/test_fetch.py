@@ -1,5 +1,6 @@
 """What is decided about a ModelFetch, case by case."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.job import job_name, spec_hash
 from modelfetch.core.observed import UNKNOWN, Slot
+from modelfetch.core.status import dump
 from modelfetch.reasons import TABLE, Backoff, Reason
 from tests.unit.core import looks
 from tests.unit.core.looks import NOW, UID, condition, decide
@@ -581,3 +583,13 @@ def test_an_invalid_store_is_explained():
 
     assert ("False", "StorageNotReady") == condition(decision, "Ready")
     assert "'default' is invalid: spec.slots" in decision.status.last_error.message
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "模", "😀"])
+def test_a_status_stays_small_in_every_script(letter):
+    """A source chooses its files' names; 8 KiB is the bound of a status."""
+    report = looks.failure(Reason.SOURCE_UNAVAILABLE, letter * 1024).model_copy(update={"file": letter * 1024})
+    seen = looks.look(jobs=(looks.ended_job(),), pods={"job-1": looks.pod()}, reports={"job-1": report})
+    status = dump(decide(seen).status)
+
+    assert len(json.dumps(status, ensure_ascii=False).encode()) < 8192
