@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store import layout
-from modelfetch.store.fs import Facts, Volume
+from modelfetch.store.facts import Facts
+from modelfetch.store.fs import Volume
 from modelfetch.store.ingest import Ingest, Partial, is_sound
 from modelfetch.store.layout import Steps
 from modelfetch.store.manifest import ManifestFile

@@ -14,11 +14,11 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Self
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.store.facts import Facts, facts_of
 from modelfetch.store.faults import Room, Vanished, explained
 from modelfetch.store.layout import Steps
 
@@ -32,45 +32,10 @@ PRIVATE_FOLDER = 0o700
 PUBLIC_FOLDER = 0o755
 PUBLIC_FILE = 0o444
 _PRIVATE_FILE = 0o600
-_WRITE_BITS = 0o222
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a name stands for, links not followed. `modified_s` is in the volume's own clock."""
-
-    inode: tuple[int, int]
-    mode: int
-    size: int
-    modified_s: float
-
-    @property
-    def is_file(self) -> bool:
-        """True for a regular file."""
-        return stat.S_ISREG(self.mode)
-
-    @property
-    def is_folder(self) -> bool:
-        """True for a directory."""
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_link(self) -> bool:
-        """True for a symbolic link."""
-        return stat.S_ISLNK(self.mode)
-
-    @property
-    def is_writable(self) -> bool:
-        """True if anybody may open it for writing by its permissions."""
-        return bool(stat.S_IMODE(self.mode) & _WRITE_BITS)
 
 
 def nothing(_step: str) -> None:
     """Do nothing at a step."""
-
-
-def _facts(result: os.stat_result) -> Facts:
-    return Facts((result.st_dev, result.st_ino), result.st_mode, result.st_size, result.st_mtime)
 
 
 class Filesystem:
@@ -142,7 +107,7 @@ class Volume:
         with explained("look", path, self.room):
             try:
                 with self.folder(path[:-1]) as parent:
-                    return _facts(os.stat(path[-1], dir_fd=parent, follow_symlinks=False))
+                    return facts_of(os.stat(path[-1], dir_fd=parent, follow_symlinks=False))
             except FileNotFoundError:
                 return None
 
@@ -164,7 +129,7 @@ class Volume:
             except FileNotFoundError:
                 return None
             with os.fdopen(fd, "rb") as file:
-                found = _facts(os.fstat(fd))
+                found = facts_of(os.fstat(fd))
                 if not found.is_file or found.size > limit_bytes:
                     raise FetchError(
                         Reason.STORE_CORRUPT,
@@ -373,7 +338,7 @@ class PrivateFile:
             self._crash(f"before {step}.sync")
             os.fsync(self._fd)
             self._crash(f"after {step}.sync")
-            found = _facts(os.fstat(self._fd))
+            found = facts_of(os.fstat(self._fd))
             self._close()
             self._crash(f"after {step}.close")
         return found

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store import layout
+from modelfetch.store.facts import Facts
 from modelfetch.store.faults import Vanished
-from modelfetch.store.fs import PRIVATE_FOLDER, Facts, PrivateFile, Volume
+from modelfetch.store.fs import PRIVATE_FOLDER, PrivateFile, Volume
 from modelfetch.store.layout import Steps
 from modelfetch.store.probe import Capabilities, Links
 

@@ -6,12 +6,10 @@ Nothing here takes a proxy, netrc, cookies or another protocol from the environm
 """
 
 import socket
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from types import MappingProxyType
 from typing import Literal
@@ -22,6 +20,7 @@ from modelfetch import __version__
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.transfer.answers import TRANSIENT_STATUSES, Head, HeaderLines, Response
+from modelfetch.transfer.ca_file import system_ca_file
 from modelfetch.transfer.clock import Clock
 from modelfetch.transfer.curl_errors import CUT_IN_HANDSHAKE, MEANING, UNNAMED
 from modelfetch.transfer.guard import Credential, EgressRules, Url, parse_url
@@ -49,13 +48,6 @@ _QUICK_EXIT = 322
 """CURLOPT_QUICK_EXIT, which pycurl does not name: end without waiting for a name server that does not answer."""
 
 _BUFFER_BYTES = 512 * 1024
-
-_CA_FILES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
 
 _OWN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "host", "accept-encoding", "user-agent"})
 
@@ -102,7 +94,7 @@ class Session:
         self.stop = stop
         self.limits = limits or Limits()
         self._retry = retry
-        self._ca_file = ca_file or _system_ca_file()
+        self._ca_file = ca_file or system_ca_file()
         self._idle: deque[pycurl.Curl] = deque()
         self._share = pycurl.CurlShare()
         # Not connections: libcurl does not support sharing these between threads.
@@ -390,12 +382,6 @@ def _refuse_own_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if name.lower() in _OWN_HEADERS or not f"{name}{value}".isprintable():
             raise ValueError(f"the header {name!r} is the session's own or not printable")
-
-
-def _system_ca_file() -> str:
-    # The libcurl of pycurl's wheel looks at one distribution's place only.
-    default = ssl.get_default_verify_paths().cafile
-    return default or next((path for path in _CA_FILES if Path(path).exists()), _CA_FILES[0])
 
 
 # Codes of multi handles and of success share this name space; perform() never raises them.
