@@ -31,7 +31,7 @@ Exit codes:
   20-29    source, may pass: 20 RateLimited, 21 SourceUnavailable, 22 SourceChanged,
            23 SourceStalled
   30-39    bytes: 30 ChecksumMismatch, 31 SizeMismatch, 32 SizeLimitExceeded,
-           33 TooManyFiles, 34 PathRejected, 36 FormatNotAllowed
+           33 TooManyFiles, 34 PathRejected, 35 LinkRejected, 36 FormatNotAllowed
   40-49    store: 40 InsufficientStorage, 42 StorageReadOnly, 43 StorageIOError,
            44 StorageUnsuitable, 45 StoreCorrupt
   51       the token is empty or not text
