@@ -78,8 +78,12 @@ def calls_of(summary: Summary) -> list[Call]:
 def lived(full_cluster: Summary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world in which everything has happened that an operator has to act upon."""
     specs = [
-        RepoSpec(f"acme/{name}", {"config.json": "{}", "model.safetensors": Weights(1 << 20, seed=n)}, gated=gated)
-        for n, (name, gated) in enumerate([("model", False), ("gated", "manual"), ("down", False), ("other", False)])
+        RepoSpec(
+            f"acme/{name}",
+            {"config.json": "{}", "model.safetensors": Weights(1 << 20, seed=n)},
+            gated="manual" if name == "gated" else False,
+        )
+        for n, name in enumerate(["model", "gated", "down", "other"])
     ]
     with FixtureHub(specs) as hub, new_world(full_cluster, tmp_path_factory.mktemp("rbac")) as world:
         a_model_is_edited_suspended_resumed_and_removed(world, hub)

@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from modelfetch.devcluster.node.events import Events
 from modelfetch.devcluster.node.pods import Node, Pods, unsupported
+from modelfetch.devcluster.node.process import Host
 from modelfetch.devcluster.node.settings import Settings
 from modelfetch.devcluster.node.status import Verdict
 from tests.unit.devcluster.node.api_server import scripted
@@ -43,6 +44,10 @@ def test_accepted() -> None:
     assert None is actual
 
 
+NO_HOST = cast(Host, None)
+"""An ended Pod starts no process."""
+
+
 def ended_pod() -> Json:
     """Return a Pod of the node n1 that has ended and that somebody deletes."""
     body = pod(nodeName="n1")
@@ -58,7 +63,7 @@ def test_the_end_of_a_pod_is_told_at_the_moment_its_worker_ends(tmp_path):
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
         async with scripted((200, {})) as (kube, _):
             settings = Settings("n1", IMAGE, tmp_path, Path("env"), CAPACITY, kube.connection.server, 10, {})
-            pods = Pods(Node(kube, settings, None, Events(kube, "n1", lambda: NOW), lambda: NOW))
+            pods = Pods(Node(kube, settings, NO_HOST, Events(kube, "n1", lambda: NOW), lambda: NOW))
             pods.observe(ended_pod(), True)
             worker = next(task for task in asyncio.all_tasks() if task.get_name() == "pod-uid-p")
             while not worker.done():
