@@ -17,6 +17,7 @@ from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained
 from modelfetch.core.job import store_job
 from modelfetch.core.observed import JobSeen, Settings, Unknown
+from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
 
@@ -96,7 +97,11 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
     if survey_wanted and _usable(seen):
         marks = tuple(sorted(owner_mark(uid) for uid in seen.living))
         order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
-        return _created(seen, settings, order)
+        try:
+            return _created(seen, settings, order)
+        except FetchError:
+            # More owners than an order holds (some 6,500): their trees are left for a start with fewer of them.
+            return _decision(seen, again_s=LOOK_S, settled=False)
     return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=not survey_wanted)
 
 

@@ -99,6 +99,13 @@ def test_a_missed_deletion_is_surveyed():
     assert "survey" == create.manifest["metadata"]["labels"]["modelfetch.io/task"]
 
 
+def test_a_namespace_too_large_for_a_survey_goes_on():
+    """Its living owners do not fit into an order: no Job is made, fetches start, and the next start tries again."""
+    decision = decide(_look(survey_wanted=True, living=tuple(map(str, range(7000)))), SETTINGS)
+
+    assert ((), "unsettled", None) == (decision.actions, decision.status.inventory, decision.counted)
+
+
 def test_what_a_survey_found_is_handed_on():
     """The owners found are removed next; the survey is over when it finds none."""
     done = _job(task="survey", result="Complete", finished_at=NOW)
