@@ -17,7 +17,6 @@ from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained
 from modelfetch.core.job import store_job
 from modelfetch.core.observed import JobSeen, Settings, Unknown
-from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
 
@@ -27,7 +26,8 @@ JOB_RETRY_S = 30.0
 """Seconds until a failed removal or survey is tried again."""
 TARGETS_PER_JOB = 100
 SURVEY_LIMIT = 6_000
-"""Living fetches that a survey's order has room for; in a larger namespace what was missed is left on the volume."""
+"""Living fetches that a survey's order has room for; in a larger namespace what was missed is left on the volume
+until an operator starts with fewer."""
 UNSETTLED = "unsettled"
 """The inventory while trees of deleted fetches may be left: no fingerprint equals it, so the next start surveys."""
 
@@ -93,16 +93,11 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
         return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
     if seen.gone:
         return _decision(seen, again_s=5.0, settled=False)
-    survey_wanted = seen.survey_wanted and len(seen.living) <= SURVEY_LIMIT
-    if survey_wanted and _usable(seen):
+    if seen.survey_wanted and len(seen.living) <= SURVEY_LIMIT and _usable(seen):
         marks = tuple(sorted(owner_mark(uid) for uid in seen.living))
         order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
-        try:
-            return _created(seen, settings, order)
-        except FetchError:
-            # More owners than an order holds (some 6,500): their trees are left for a start with fewer of them.
-            return _decision(seen, again_s=LOOK_S, settled=False)
-    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=not survey_wanted)
+        return _created(seen, settings, order)
+    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=not seen.survey_wanted)
 
 
 def _usable(seen: StoreObserved) -> bool:
