@@ -1,0 +1,22 @@
+"""What the tests of this folder share."""
+
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from modelfetch.transfer.curl import Session
+from tests.fakes.transfer import open_session
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    """Give a session that may reach loopback and tries once."""
+    with open_session() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Give a certificate authority of our own."""
+    return trustme.CA()
