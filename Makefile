@@ -41,7 +41,7 @@ test-unit: setup ## Run the tests that need no cluster
 	@$(PYTEST) -n auto --maxprocesses 8 -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
 
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
-	@$(PYTEST) -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
+	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
 
 lint: setup ## Check style, types, import rules and the sentences of the tests
 	@.venv/bin/ruff check --quiet
