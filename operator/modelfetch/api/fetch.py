@@ -210,7 +210,8 @@ class ModelFetchSpec(ApiModel):
     )
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete",
-        description="What happens to the published files when this resource is deleted.",
+        description="What happens to the published files when this resource is deleted. An edit holds once "
+        "`status.observedGeneration` has reached it.",
         examples=["Retain"],
     )
 
