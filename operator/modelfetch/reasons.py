@@ -94,11 +94,14 @@ TABLE: dict[Reason, Row] = {
     Reason.SPEC_INVALID: Row(_NO, 10, "Correct the named field; the message says what is accepted."),
     Reason.SOURCE_UNSUPPORTED: Row(_NO, 11, "Use one of the supported sources: hf://, https:// or http://."),
     Reason.URL_NOT_ALLOWED: Row(
-        _NO, 12, "Use an address that the administrator allows, or ask for it in the operator's egress settings."
+        _NO,
+        12,
+        "Use an address that the administrator allows, or ask for it in the operator's egress settings "
+        "(with the command line: --allow-http, --allow-port, --allow-network).",
     ),
     Reason.REDIRECT_REJECTED: Row(_NO, 13, "Use the address that the source redirects to, if it is one you trust."),
     Reason.TLS_VERIFICATION_FAILED: Row(
-        _NO, 14, "Renew the source's certificate, or give the CA bundle that signed it to the operator."
+        _NO, 14, "Renew the source's certificate, or have a public CA sign it (with the command line: --ca-file)."
     ),
     Reason.SOURCE_NOT_FOUND: Row(_NO, 15, "Check the name of the repository, the file and the include patterns."),
     Reason.REVISION_NOT_FOUND: Row(_NO, 16, "Check the revision: a branch, a tag or a commit of that repository."),

@@ -64,7 +64,7 @@ Exit codes:
 @click.option(
     "--allow-network", multiple=True, metavar="CIDR", help="Private, loopback or link-local network to allow."
 )
-@click.option("--allow-port", multiple=True, metavar="N", help="Port to allow beside 80 and 443.")
+@click.option("--allow-port", multiple=True, metavar="N", help="Port to allow beside 80 and 443, or any.")
 @click.option("--allow-http", is_flag=True, help="Allow plain http://.")
 @click.option("--ca-file", metavar="F", help="Certificates (PEM) to trust instead of the system's.")
 @click.option(

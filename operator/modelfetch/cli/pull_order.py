@@ -148,13 +148,18 @@ def _egress(options: PullOptions) -> Egress:
     ca_file = options.ca_file and os.path.expanduser(options.ca_file)
     if ca_file is not None and not os.path.isfile(ca_file):  # Path.is_file() raises for names that are too long
         raise _refusal(f"--ca-file: expected a file with certificates, got '{options.ca_file}'")
-    ports = [values.whole_number("--allow-port", text, 1, 65535) for text in options.allow_port]
     return Egress(
         allow_networks=values.each("--allow-network", options.allow_network, values.network),
-        allow_ports=tuple(sorted({80, 443, *ports})),
+        allow_ports=_ports(options.allow_port),
         allow_http=options.allow_http,
         ca_file=ca_file and os.path.abspath(ca_file),
     )
+
+
+def _ports(texts: tuple[str, ...]) -> tuple[int, ...]:
+    """Return 80, 443 and the ports of `texts`; none, which means any, where one of them is `any`."""
+    ports = [0 if text == "any" else values.whole_number("--allow-port", text, 1, 65535) for text in texts]
+    return () if 0 in ports else tuple(sorted({80, 443, *ports}))
 
 
 def _validated(kind: type[Model], content: dict[str, Any], option: str) -> Model:

@@ -46,7 +46,7 @@ class Filesystem:
 
     def open(self, root: str, path: Steps = ()) -> "Volume":
         """Return the folder `path` below `root`, both made if missing; only `root` itself may lead through links."""
-        with explained("root", (root,), lambda: None):
+        with explained("open the store", (root,), lambda: None):
             self._crash("before root.create")
             _make_root(root)
             self._crash("after root.create")

@@ -55,6 +55,14 @@ def test_defaults() -> None:
     assert ("local", "local", "name") == (order.namespace, order.owner, order.name)
 
 
+@pytest.mark.parametrize(
+    ("given", "ports"), [(("8080",), (80, 443, 8080)), (("any",), ()), (("8080", "any"), ()), (("443",), (80, 443))]
+)
+def test_ports_are_added_to_those_of_the_web(given: tuple[str, ...], ports: tuple[int, ...]) -> None:
+    """Every port may be allowed by `any`, as with the operator: a hub may send its bytes from a port of its own."""
+    assert ports == make_order(PullOptions("hf://org/name", allow_port=given), has_token=False).egress.allow_ports
+
+
 @pytest.mark.parametrize("field", ["max_file_size", "max_total_size", "max_files"])
 def test_an_empty_limit_is_no_missing_limit(field: str) -> None:
     """`--max-files "$N"` with an empty N is refused, as it would otherwise mean no limit at all."""
