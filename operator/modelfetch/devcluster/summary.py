@@ -89,6 +89,7 @@ def try_lines(summary: Summary) -> list[str]:
         "k get modelfetch --watch",
         "k explain modelfetch.spec.source",
         *_try_gated(summary.hub or {}),
+        *_try_pull(summary.hub or {}),
     ]
 
 
@@ -97,3 +98,11 @@ def _try_gated(hub: Mapping[str, Any]) -> list[str]:
     token = (hub.get("tokens") or {}).get("reader")
     secret = f"k create secret generic hf-token --from-literal=token={token}"
     return [f"{secret} && k apply -f examples/gated.yaml"] if token else []
+
+
+def _try_pull(hub: Mapping[str, Any]) -> list[str]:
+    """Return how the fixture hub is read without the cluster; its bytes come from a second port."""
+    if not hub:
+        return []
+    reach = "--allow-http --allow-network 127.0.0.0/8 --allow-port any"
+    return [f".venv/bin/modelfetch pull {_TRY_URI} ./store --endpoint {hub['endpoint']} {reach}"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelfetch.api.fetch import ModelFetch
+from modelfetch.cli.cmd_pull import pull
 from modelfetch.devcluster.parts import ONLY_CONTROL_PLANE, Parts
 from modelfetch.devcluster.processes import Program
 from modelfetch.devcluster.state import State, create_state
@@ -42,6 +43,15 @@ def test_suggested_manifest_is_one() -> None:
     said = subprocess.run(["/bin/sh", "-c", line.partition(" | ")[0]], capture_output=True, text=True, check=True)
 
     assert "small-chat" == ModelFetch.model_validate(json.loads(said.stdout)).metadata.name
+
+
+def test_suggested_pull_names_the_hub() -> None:
+    """The fixture hub can be read by `modelfetch pull`, too: the line has all options that this takes."""
+    line = next(line for line in describe(SUMMARY).splitlines() if "modelfetch pull" in line)
+    with pull.make_context("pull", shlex.split(line.partition(" pull ")[2])) as context:
+        given = context.params
+
+    assert ("http://127.0.0.1:8080", ("any",), True) == (given["endpoint"], given["allow_port"], given["allow_http"])
 
 
 def test_paths_with_spaces_stay_one_word() -> None:
