@@ -12,7 +12,8 @@ from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.objects import CLAIMS
 
 CLAIM, STORE = "models", "default"
-_SIZE = "1Ti"
+_SIZE = "500Gi"
+"""What examples/store.yaml asks for: that it can be applied here, too."""
 
 
 @dataclass(frozen=True)
