@@ -94,7 +94,7 @@ def try_lines(summary: Summary) -> list[str]:
 
 
 def _try_gated(hub: Mapping[str, Any]) -> list[str]:
-    """Return how a gated model of the fixture hub is fetched; its tokens are made up at each start."""
+    """Return how a gated model of the fixture hub is fetched; its tokens are made up, and the same at each start."""
     token = (hub.get("tokens") or {}).get("reader")
     secret = f"k create secret generic hf-token --from-literal=token={token}"
     return [f"{secret} && k apply -f examples/gated.yaml"] if token else []
