@@ -143,6 +143,13 @@ def workspace(api: Api, namespace: str, tmp_path: Path) -> Workspace:
     return space
 
 
+@pytest.fixture
+def world(full_cluster: Summary, tmp_path: Path) -> Iterator[World]:
+    """A namespace of `full_cluster`, whose claim `models` is a folder of this test."""
+    with new_world(full_cluster, tmp_path / "volume") as made:
+        yield made
+
+
 @contextlib.contextmanager
 def new_namespace(api: Api) -> Iterator[str]:
     """Yield a namespace; afterwards it is on its way out, and the volume that create_workspace made for it is gone."""

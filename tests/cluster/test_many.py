@@ -19,7 +19,7 @@ from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import from_kubeconfig
 from modelfetch.kube.objects import MODELFETCHES
 from tests.cluster.operator_process import ACCOUNT
-from tests.cluster.world import Object, World, model_fetch, new_world, repo, until
+from tests.cluster.world import Object, World, model_fetch, repo, until
 
 MANY = 200
 SLOTS = {"default": 3, "second": 2}
@@ -44,11 +44,10 @@ def hub() -> Iterator[FixtureHub]:
 
 
 @pytest.fixture
-def world(full_cluster, tmp_path: Path) -> Iterator[World]:
+def world(world: World) -> World:
     """A namespace of its own with two stores."""
-    with new_world(full_cluster, tmp_path / "volume") as made:
-        made.apply(*(store(name, slots) for name, slots in SLOTS.items()))
-        yield made
+    world.apply(*(store(name, slots) for name, slots in SLOTS.items()))
+    return world
 
 
 def name_of(n: int) -> str:

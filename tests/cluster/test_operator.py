@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,18 +10,10 @@ from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import Files, LfsPolicy, RepoSpec
 from modelfetch.devcluster.hub.rules import Corrupt, Match, Rate, Rule, Status
-from modelfetch.devcluster.summary import Summary
-from tests.cluster.world import World, condition, new_world, repo, slow, until
+from tests.cluster.world import condition, repo, slow, until
 from tests.kstatus import status_of
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def world(full_cluster: Summary, tmp_path: Path) -> Iterator[World]:
-    """A namespace of its own."""
-    with new_world(full_cluster, tmp_path / "volume") as made:
-        yield made
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from modelfetch.devcluster.hub import FixtureHub, RepoSpec, Status
-from modelfetch.devcluster.summary import Summary
 from tests.cluster.conftest import Api, Kubectl
 from tests.cluster.test_crds import judged
-from tests.cluster.world import Object, World, condition, model_fetch, new_world
+from tests.cluster.world import Object, World, condition, model_fetch
 from tests.corpus.case import Case
 from tests.corpus.rows import rows
 from tests.gen import SOURCES, fetch
@@ -83,13 +82,6 @@ def test_row_13_two_files_of_one_path(kubectl: Kubectl, namespace: str) -> None:
     body = fetch("twice", namespace, source={"http": {"files": [source, {**source, "url": "https://other.example/b"}]}})
 
     assert "spec.source.http.files[1]: Duplicate value" in refusal(kubectl, body)
-
-
-@pytest.fixture
-def world(full_cluster: Summary, tmp_path: Path) -> Iterator[World]:
-    """A namespace of its own."""
-    with new_world(full_cluster, tmp_path / "volume") as made:
-        yield made
 
 
 @pytest.fixture
