@@ -23,6 +23,7 @@ PLANTED = [
     ("one-kopf", "controller/planted.py", "import kopf"),
     ("one-curl", "sources/planted.py", "import pycurl"),
     ("one-hub", "sources/planted.py", "import huggingface_hub"),
+    ("one-hash", "store/planted.py", "import blake3"),
     ("one-log", "controller/planted.py", "import structlog"),
     ("one-terminal", "fetcher/planted.py", "import rich.progress"),
 ]

@@ -343,6 +343,14 @@ class PrivateFile:
             self._crash(f"after {step}.close")
         return found
 
+    def release(self, *, step: str) -> None:
+        """Make the file readable for everybody and close it; a power cut may still tear its content: for hints."""
+        with explained(step, self.path, self._room):
+            self._crash(f"before {step}.mode")
+            os.fchmod(self._fd, PUBLIC_FILE)
+            self._close()
+            self._crash(f"after {step}.close")
+
     def close(self) -> None:
         """Give the descriptor back; nothing is promised about the content. A second call does nothing."""
         if self.is_open:

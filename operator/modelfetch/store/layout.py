@@ -6,6 +6,7 @@ that comes from outside passes `check_step`: the plan has refused unsafe file na
     store.json                                  id and layout version
     blobs/sha256/ab/<64 hex>                    immutable content
     blobs/git/ab/<40 hex>                       symlink from git's id of a small file to its content, a hint
+    blobs/blake3/ab/<64 hex>                    BLAKE3 of each segment of the blob with this SHA-256, a hint
     manifests/sha256/<64 hex>.json              the files of one model revision
     models/<namespace>/<name>/<revision>/…      the tree that consumers mount
     models/<namespace>/<name>/current           symlink to a revision
@@ -30,6 +31,7 @@ ID_CLAIM: Steps = (".store-id",)
 """A symlink whose text is the store's id: symlink() is exclusive everywhere, so that two first openers agree."""
 BLOBS: Steps = ("blobs", "sha256")
 ALIASES: Steps = ("blobs", "git")
+SUMS: Steps = ("blobs", "blake3")
 MANIFESTS: Steps = ("manifests", "sha256")
 MODELS: Steps = ("models",)
 INGEST: Steps = ("ingest",)
@@ -93,6 +95,11 @@ def alias(git_blob: str) -> Steps:
     if _GIT_HEX.fullmatch(git_blob) is None:
         raise FetchError(Reason.PATH_REJECTED, f"expected 40 lower-case hex digits, got '{git_blob}'")
     return (*ALIASES, git_blob[:2], git_blob)
+
+
+def sums(sha256: str) -> Steps:
+    """Return where the BLAKE3 of each segment of a blob lies."""
+    return (*SUMS, sha256_hex(sha256)[:2], sha256)
 
 
 def is_blob_name(name: str) -> bool:
