@@ -42,7 +42,8 @@ class Answer:
 
     `cut_at`: close after that many bytes of the body. `stall_at`: send nothing more after that many, until the client
     goes. `trickle`: that many bytes a piece after `stall_at`, one piece each time the client was looked for. `length`:
-    the Content-Length to claim, None for none. `chunked`: frame the body in chunks of 1 KiB.
+    the Content-Length to claim, None for none. `chunked`: frame the body in chunks of 1 KiB. `held`: called each time
+    the client was looked for in a stall.
     """
 
     status: int = 200
@@ -56,6 +57,7 @@ class Answer:
     reset: bool = False
     keep: bool = True
     raw_head: bytes | None = None
+    held: Callable[[], None] | None = None
 
     def with_headers(self, **headers: str) -> "Answer":
         """Return this answer with `headers` in place of its own of these names; underscores stand for dashes."""
@@ -218,7 +220,7 @@ class EvilServer:
         end = min((at for at in (answer.cut_at, answer.stall_at) if at is not None), default=len(body))
         self._send_body(connection, body[:end], answer.chunked)
         if answer.stall_at is not None:
-            self._stall(connection, body[end:], answer.trickle)
+            self._stall(connection, body[end:], answer)
             return False
         if answer.cut_at is not None:
             if answer.reset:
@@ -236,12 +238,14 @@ class EvilServer:
             with self._lock:
                 self.bytes_sent += len(piece)
 
-    def _stall(self, connection: socket.socket, rest: bytes, trickle: int) -> None:
+    def _stall(self, connection: socket.socket, rest: bytes, answer: Answer) -> None:
         connection.settimeout(LOOK_S)
         while not self._closing.is_set():
-            if trickle and rest:
-                connection.sendall(rest[:trickle])
-                rest = rest[trickle:]
+            if answer.trickle and rest:
+                connection.sendall(rest[: answer.trickle])
+                rest = rest[answer.trickle :]
+            if answer.held is not None:
+                answer.held()
             try:
                 if not connection.recv(1024):
                     return
