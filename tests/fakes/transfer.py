@@ -11,6 +11,7 @@ from modelfetch.transfer.curl import Limits, Session
 from modelfetch.transfer.guard import EgressRules
 from modelfetch.transfer.reader import Identity, Opened, Sink, Span
 from modelfetch.transfer.retry import Retry
+from modelfetch.transfer.sink import NOTHING, Kept
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LOOPBACK = EgressRules((ip_network("127.0.0.0/8"), ip_network("::1/128")), frozenset(), allow_http=True)
@@ -18,10 +19,13 @@ CLOCK = Clock(time.monotonic, lambda: NOW)
 
 
 class MemorySink:
-    """A FileSink in memory; `failure` is raised by the next write where set."""
+    """A FileSink in memory; `failure` is raised by the next write where set, `left` is what an earlier run left."""
 
-    def __init__(self, failure: Exception | None = None) -> None:
-        self._content = bytearray()
+    def __init__(self, failure: Exception | None = None, content: bytes = b"", left: Kept = NOTHING) -> None:
+        self._content = bytearray(content)
+        self.left = left
+        self.identities: list[Identity] = []
+        self.states: list[tuple[int, bytes | None]] = []
         self.truncations: list[int] = []
         self.failure = failure
         self._lock = threading.Lock()
@@ -31,6 +35,24 @@ class MemorySink:
         """What is in the file."""
         with self._lock:
             return bytes(self._content)
+
+    def kept(self, check: Callable[[], None]) -> Kept:
+        """Return what was said to be here; nothing after it was cut."""
+        check()
+        return NOTHING if self.truncations else self.left
+
+    def opened(self, identity: Identity) -> None:
+        """Remember what is being served."""
+        self.identities.append(identity)
+
+    def read_at(self, offset: int, room: memoryview) -> None:
+        """Fill `room`."""
+        with self._lock:
+            room[:] = self._content[offset : offset + len(room)]
+
+    def hashed(self, size: int, state: bytes | None) -> None:
+        """Remember how far the hash has come."""
+        self.states.append((size, state))
 
     def write_at(self, offset: int, data: memoryview) -> None:
         """Put `data` at `offset`, zeros before it where nothing is yet."""

@@ -4,6 +4,7 @@ Comes in: planned files, an ingest. Goes out: `Landing`s: sinks for the engine, 
 ten thousand files holds only those open that are in transfer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -14,6 +15,8 @@ from modelfetch.store.blobs import Blob
 from modelfetch.store.ingest import Ingest, Partial
 from modelfetch.store.store import Store
 from modelfetch.transfer.engine import Moved
+from modelfetch.transfer.reader import Identity
+from modelfetch.transfer.sink import NOTHING, Kept
 
 
 class Allowance:
@@ -68,6 +71,20 @@ class Landing:
         if self.file.size is None and grown:
             self.berth.allowance.take(grown)
         self._opened().write_at(offset, data)
+
+    def kept(self, check: Callable[[], None]) -> Kept:
+        """Return what an earlier run left: nothing."""
+        check()
+        return NOTHING
+
+    def opened(self, identity: Identity) -> None:
+        """What is written from now on belongs to this version."""
+
+    def read_at(self, offset: int, room: memoryview) -> None:
+        """Fill `room`."""
+
+    def hashed(self, size: int, state: bytes | None) -> None:
+        """The first `size` bytes were hashed."""
 
     def truncate(self, size: int) -> None:
         """The file is `size` bytes long."""

@@ -11,7 +11,7 @@ RATE_WINDOW_S = 5.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Counters at one moment; `bytes_done` counts received bytes, also those not verified yet."""
+    """Counters at one moment; `bytes_done` counts received and kept bytes, also those not verified yet."""
 
     bytes_done: int
     files_done: int
@@ -42,6 +42,11 @@ class Counters:
         with self._lock:
             self._current[path] += size
             self._received += size
+
+    def keep(self, path: str, size: int) -> None:
+        """Count `size` bytes of a current file that are here from an earlier run: done, but not received."""
+        with self._lock:
+            self._current[path] += size
 
     def end(self, path: str, *, done: bool) -> None:
         """The file is no longer current; its bytes stay counted only where it is `done`."""

@@ -7,7 +7,7 @@ verify one file at a time, and for a large file as many receivers as it has conn
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event, Lock, Thread
 
@@ -18,11 +18,11 @@ from modelfetch.transfer.buffers import Buffers
 from modelfetch.transfer.counters import Counters
 from modelfetch.transfer.reader import Identity, RangeIgnored, Reader
 from modelfetch.transfer.receiver import Target, receive
-from modelfetch.transfer.reception import Reception
-from modelfetch.transfer.restarts import Interrupted, Plan, Restarts
+from modelfetch.transfer.reception import Incoming, Reception
+from modelfetch.transfer.restarts import MISMATCHES, Interrupted, Plan, Restarts
 from modelfetch.transfer.retry import Retry
-from modelfetch.transfer.segments import SEGMENT_BYTES
-from modelfetch.transfer.sink import FileSink
+from modelfetch.transfer.segments import SEGMENT_BYTES, kept_bytes
+from modelfetch.transfer.sink import FileSink, Kept
 from modelfetch.transfer.verifier import Compared, Expected, Verifier
 
 BUFFERS_LIMIT = 16
@@ -112,23 +112,28 @@ class Engine:
         return moved
 
     def _try_move(self, item: Item, restarts: Restarts, work: "_Work", buffers: Buffers) -> Moved | None:
-        expected, bounds = item.expected, self._bounds
-        reception = Reception(restarts.plan, buffers, work.is_aborted, expected.size, bounds.max_file_size)
+        kept = item.sink.kept(work.check)
+        self._counters.keep(item.path, kept_bytes(kept.segments, _size_of(item, kept)))
+        verifier = Verifier(item.expected, kept)
+        kept = replace(kept, hashed=verifier.size)
+        incoming = Incoming(item.sink, _size_of(item, kept), self._bounds.max_file_size, kept)
+        reception = Reception(restarts.plan, buffers, work.is_aborted, incoming)
         try:
-            return self._pass(item, reception)
+            return self._pass(item, reception, verifier)
         except (FetchError, RangeIgnored, Interrupted) as cause:
-            restarts.after(cause, reception.web_page)
+            if not (kept.segments and _may_be_stale(cause)):
+                restarts.after(cause, reception.web_page)
             item.sink.truncate(0)
             if isinstance(cause, Interrupted):
                 self._retry.pause(restarts.interruptions - 1, cause.error, work.is_aborted)
         return None
 
-    def _pass(self, item: Item, reception: Reception) -> Moved:
+    def _pass(self, item: Item, reception: Reception, verifier: Verifier) -> Moved:
         target = Target(item.reader, item.sink, partial(self._counters.add, item.path), self._bounds.free_bytes)
-        verifier = Verifier(item.expected)
         with _Receivers(reception, target, self._retry):
             for piece in reception.pieces():
                 verifier.update(piece)
+                item.sink.hashed(verifier.size, verifier.state())
         identity = reception.identity or Identity()
         return Moved(item, verifier.verify(), verifier.size, identity, item.expected.compared)
 
@@ -186,6 +191,11 @@ class _Work:
         """What has begun ends as soon as it notices."""
         self._aborted.set()
 
+    def check(self) -> None:
+        """Raise FetchError(Cancelled) when what has begun shall end."""
+        if self.is_aborted():
+            raise FetchError(Reason.CANCELLED, "the fetch was stopped")
+
     def is_aborted(self) -> bool:
         """Whether what has begun shall end."""
         return self._aborted.is_set()
@@ -218,6 +228,17 @@ def _check_size(expected: Expected, bounds: Bounds) -> None:
     limit = bounds.max_file_size
     if expected.size is not None and limit is not None and expected.size > limit:
         raise FetchError(Reason.SIZE_LIMIT_EXCEEDED, f"expected at most {limit} bytes, got {expected.size}")
+
+
+def _size_of(item: Item, kept: Kept) -> int | None:
+    """Return the file's size, from what was kept of it where the listing does not say."""
+    return kept.identity.size if item.expected.size is None and kept.segments else item.expected.size
+
+
+def _may_be_stale(cause: Exception) -> bool:
+    """Tell whether what an earlier run left may be the cause: then the file is received without it."""
+    stale = MISMATCHES | {Reason.SOURCE_CHANGED}
+    return isinstance(cause, RangeIgnored) or (isinstance(cause, FetchError) and cause.reason in stale)
 
 
 def _is_terminal(error: Exception) -> bool:

@@ -5,6 +5,7 @@ error ends the pass for everybody.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from threading import Condition
 
 from modelfetch.errors import FetchError
@@ -12,31 +13,42 @@ from modelfetch.reasons import Reason
 from modelfetch.transfer.buffers import Buffers
 from modelfetch.transfer.reader import Identity, RangeIgnored, Span
 from modelfetch.transfer.restarts import Plan
-from modelfetch.transfer.segments import SEGMENT_BYTES, Frontier, segment_spans
+from modelfetch.transfer.segments import SEGMENT_BYTES, Frontier, joined, missing_spans
+from modelfetch.transfer.sink import NOTHING, FileSink, Kept
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """The file of a pass: where it goes, what of it is there already, and how much there may be.
+
+    `size` is None when unknown; `max_size` bounds the file in any case.
+    """
+
+    sink: FileSink
+    size: int | None = None
+    max_size: int | None = None
+    kept: Kept = NOTHING
 
 
 class Reception:
-    """State of one pass. `expected_size` is None when unknown; `max_size` bounds the file in any case."""
+    """State of one pass."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        buffers: Buffers,
-        is_aborted: Callable[[], bool],
-        expected_size: int | None,
-        max_size: int | None,
-    ) -> None:
+    def __init__(self, plan: Plan, buffers: Buffers, is_aborted: Callable[[], bool], file: Incoming) -> None:
         self.buffers = buffers
-        self.expected_size = expected_size
-        self.max_size = max_size
-        self.identity: Identity | None = None
+        self.expected_size = file.size
+        self.max_size = file.max_size
+        self.identity: Identity | None = file.kept.identity if file.kept.segments else None
         self.web_page: str | None = None
         """Media type of what was served, where it is called a web page and the file is not."""
         self._plan = plan
         self._is_aborted = is_aborted
+        self._sink = file.sink
+        self._kept = file.kept.segments
         self._spans = self._plan_spans()
         self._claimed = 0
-        self._frontier = Frontier()
+        self._frontier = Frontier(file.kept.hashed)
+        self._reading = bytearray()
+        """For a segment that is read back; made when first needed."""
         self._receivers = self.connections
         self._error: Exception | None = None
         self._changed = Condition()
@@ -46,13 +58,14 @@ class Reception:
         """How many receivers have something to do."""
         if self.expected_size is None:
             return 1
-        return max(1, min(self._plan.connections, -(-self.expected_size // SEGMENT_BYTES)))
+        missing = -(-self.expected_size // SEGMENT_BYTES) - len(self._kept)
+        return max(1, min(self._plan.connections, missing))
 
     def _plan_spans(self) -> Iterator[Span]:
-        if self.connections == 1:
+        if self.expected_size is None or (self.connections == 1 and not self._kept):
             return iter([Span()])
-        assert self.expected_size is not None
-        return segment_spans(self.expected_size)
+        missing = missing_spans(self.expected_size, self._kept)
+        return joined(missing) if self.connections == 1 else missing
 
     @property
     def can_resume(self) -> bool:
@@ -87,6 +100,7 @@ class Reception:
         with self._changed:
             if self.identity is None or not self.identity.is_strong:
                 self.identity = identity
+                self._sink.opened(identity)
             self._changed.notify_all()
 
     def put(self, start: int, piece: memoryview) -> None:
@@ -114,6 +128,8 @@ class Reception:
             self._release(piece)
 
     def _next_piece(self) -> memoryview | None:
+        if (size := self._kept_size()) > 0:
+            return self._read_back(size)
         with self._changed:
             while (piece := self._frontier.pop()) is None:
                 if self._error is not None:
@@ -122,6 +138,22 @@ class Reception:
                     return None
                 self._changed.wait()
             return piece
+
+    def _kept_size(self) -> int:
+        """Return the bytes of the segment at the frontier where it was kept, else 0."""
+        start = self._frontier.offset
+        if start not in self._kept or self.expected_size is None:
+            return 0
+        return min(SEGMENT_BYTES, self.expected_size - start)
+
+    def _read_back(self, size: int) -> memoryview:
+        if self.is_over:
+            raise self._error or FetchError(Reason.CANCELLED, "the fetch was stopped")
+        self._reading = self._reading or bytearray(SEGMENT_BYTES)
+        piece = memoryview(self._reading)[:size]
+        self._sink.read_at(self._frontier.offset, piece)
+        self._frontier.skip(size)
+        return piece
 
     def discard(self) -> None:
         """Pieces that nobody took give their buffers back; call it when no receiver runs any more."""
@@ -132,4 +164,5 @@ class Reception:
         buffer = piece.obj
         piece.release()
         assert isinstance(buffer, bytearray)
-        self.buffers.give(buffer)
+        if buffer is not self._reading:
+            self.buffers.give(buffer)

@@ -1,6 +1,6 @@
 """Arithmetic of the parts in which a file is received and of putting them in order. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from modelfetch.transfer.reader import Span
 
@@ -15,6 +15,28 @@ def segment_spans(size: int, segment_bytes: int = SEGMENT_BYTES) -> Iterator[Spa
         yield Span(start, min(start + segment_bytes, size))
 
 
+def missing_spans(size: int, kept: frozenset[int], segment_bytes: int = SEGMENT_BYTES) -> Iterator[Span]:
+    """Yield the segments of `size` bytes whose starts are not in `kept`, in order."""
+    return (span for span in segment_spans(size, segment_bytes) if span.start not in kept)
+
+
+def kept_bytes(kept: frozenset[int], size: int | None, segment_bytes: int = SEGMENT_BYTES) -> int:
+    """Return how many of `size` bytes the segments with these starts have."""
+    return sum(min(segment_bytes, (size or 0) - start) for start in kept)
+
+
+def joined(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield `spans`, which are in order and have ends, with those that touch each other as one."""
+    run: Span | None = None
+    for span in spans:
+        if run is not None and run.end != span.start:
+            yield run
+            run = None
+        run = Span(span.start if run is None else run.start, span.end)
+    if run is not None:
+        yield run
+
+
 def segment_room(offset: int, segment_bytes: int = SEGMENT_BYTES) -> int:
     """Return how many bytes there are from `offset` to the end of its segment."""
     return segment_bytes - offset % segment_bytes
@@ -23,14 +45,18 @@ def segment_room(offset: int, segment_bytes: int = SEGMENT_BYTES) -> int:
 class Frontier:
     """Puts pieces that arrive in any order back into the file's order."""
 
-    def __init__(self) -> None:
-        self.offset = 0
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
         """All bytes before it have been given out."""
         self._waiting: dict[int, memoryview] = {}
 
     def put(self, start: int, piece: memoryview) -> None:
         """Take the bytes from `start` on; each byte of the file is put once."""
         self._waiting[start] = piece
+
+    def skip(self, size: int) -> None:
+        """The next `size` bytes come from elsewhere."""
+        self.offset += size
 
     def pop(self) -> memoryview | None:
         """Return the piece at the frontier and move past it; None while it has not arrived."""

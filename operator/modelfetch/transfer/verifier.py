@@ -1,11 +1,16 @@
-"""Whether what arrived is what was expected: size, SHA-256, git's blob id, computed while the bytes pass by."""
+"""Whether what arrived is what was expected: size, SHA-256, git's blob id, computed while the bytes pass by.
+
+Goes on from what an earlier process had hashed, where that is possible.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from modelfetch.errors import FetchError
-from modelfetch.hashing import Hasher, git_blob, sha256
+from modelfetch.hashing import Hasher, git_blob
 from modelfetch.reasons import Reason
+from modelfetch.resumable_sha256 import restore_sha256, resumable_sha256, saved_state
+from modelfetch.transfer.sink import NOTHING, Kept
 
 Compared = Literal["sha256", "git_blob", "size", "nothing"]
 """The strongest thing that a file was compared with."""
@@ -30,14 +35,16 @@ class Expected:
 
 
 class Verifier:
-    """Digests of one file's bytes, fed in order."""
+    """Digests of one file's bytes, fed in order from `size` on."""
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: Expected, kept: Kept = NOTHING) -> None:
         self._expected = expected
-        self._sha256 = sha256()
         self._git_blob = _git_hasher(expected)
-        self.size = 0
-        """Bytes taken so far."""
+        # A blob id has no state to go on from: these files are small, their bytes are hashed again.
+        restored = None if kept.state is None or self._git_blob else restore_sha256(kept.state, kept.hashed)
+        self._sha256 = restored or resumable_sha256()
+        self.size = kept.hashed if restored else 0
+        """Bytes taken so far, those that an earlier process hashed among them."""
 
     def update(self, data: memoryview) -> None:
         """Take the next bytes."""
@@ -45,6 +52,10 @@ class Verifier:
         self._sha256.update(data)
         if self._git_blob is not None:
             self._git_blob.update(data)
+
+    def state(self) -> bytes | None:
+        """Return what another process can go on from, None where it cannot at this point."""
+        return saved_state(self._sha256)
 
     def verify(self) -> str:
         """Return the SHA-256 (hex) of all bytes; raises FetchError SizeMismatch or ChecksumMismatch."""
