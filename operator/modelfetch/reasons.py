@@ -61,9 +61,11 @@ class Reason(StrEnum):
     LINK_REJECTED = "LinkRejected"
     FORMAT_NOT_ALLOWED = "FormatNotAllowed"
     INSUFFICIENT_STORAGE = "InsufficientStorage"
+    QUOTA_EXCEEDED = "QuotaExceeded"
     STORAGE_NOT_READY = "StorageNotReady"
     STORAGE_READ_ONLY = "StorageReadOnly"
     STORAGE_IO_ERROR = "StorageIOError"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
     STORAGE_UNSUITABLE = "StorageUnsuitable"
     STORE_CORRUPT = "StoreCorrupt"
     SECRET_NOT_FOUND = "SecretNotFound"
@@ -128,9 +130,13 @@ TABLE: dict[Reason, Row] = {
     Reason.LINK_REJECTED: Row(_NO, 35, "Remove the link from the source; only regular files are stored."),
     Reason.FORMAT_NOT_ALLOWED: Row(_NO, 36, "Check the address: what came is not the file that was asked for."),
     Reason.INSUFFICIENT_STORAGE: Row(_YES, 40, "Free space on the volume or enlarge it; the message says how much."),
+    Reason.QUOTA_EXCEEDED: Row(_YES, 46, "Raise the quota of the volume's user, group or project, or free some of it."),
     Reason.STORAGE_NOT_READY: Row(_WAIT, 41, "Create the named ModelStore or PersistentVolumeClaim, or wait for it."),
     Reason.STORAGE_READ_ONLY: Row(_YES, 42, "Make the volume writable for the fetch Pod."),
     Reason.STORAGE_IO_ERROR: Row(_YES, 43, "Check the volume's health: the storage reported an error."),
+    Reason.STORAGE_UNAVAILABLE: Row(
+        _YES, 47, "Check the volume's server and the way to it: the storage was mounted and does not answer."
+    ),
     Reason.STORAGE_UNSUITABLE: Row(_NO, 44, "Use a volume that supports what the message names."),
     Reason.STORE_CORRUPT: Row(_NO, 45, "Restore or remove the named file of the store, then try again."),
     Reason.SECRET_NOT_FOUND: Row(_WAIT, 50, "Create the named Secret in the same namespace."),

@@ -12,9 +12,15 @@ from modelfetch.store.layout import Steps
 
 _REASONS = {
     errno.ENOSPC: Reason.INSUFFICIENT_STORAGE,
-    errno.EDQUOT: Reason.INSUFFICIENT_STORAGE,
+    errno.EDQUOT: Reason.QUOTA_EXCEEDED,
     errno.EROFS: Reason.STORAGE_READ_ONLY,
     errno.EACCES: Reason.STORAGE_READ_ONLY,
+    errno.ESTALE: Reason.STORAGE_UNAVAILABLE,
+    errno.ETIMEDOUT: Reason.STORAGE_UNAVAILABLE,
+    errno.ENOTCONN: Reason.STORAGE_UNAVAILABLE,
+    errno.ESHUTDOWN: Reason.STORAGE_UNAVAILABLE,
+    errno.EHOSTDOWN: Reason.STORAGE_UNAVAILABLE,
+    errno.EHOSTUNREACH: Reason.STORAGE_UNAVAILABLE,
     errno.EPERM: Reason.STORAGE_UNSUITABLE,
     errno.EOPNOTSUPP: Reason.STORAGE_UNSUITABLE,
     errno.ENOSYS: Reason.STORAGE_UNSUITABLE,
@@ -28,7 +34,7 @@ _REASONS = {
     errno.EEXIST: Reason.STORE_CORRUPT,
     errno.ENAMETOOLONG: Reason.PATH_REJECTED,
 }
-"""All other errors (EIO, ESTALE, ETIMEDOUT, …) are StorageIOError: another try may help."""
+"""All other errors (EIO, …) are StorageIOError: another try may help."""
 
 
 class Vanished(FetchError):
