@@ -1,31 +1,27 @@
 """The only link, rename, fsync, chmod, unlink, mkdir, symlink and open-for-write of a store.
 
-Comes in: paths as tuples of steps below the root. Each step is opened without following links, relative to the
-descriptor of the one before, so that a symlink planted on a shared volume is refused and never followed.
-Goes out: done, or a FetchError that says what the volume answered and where.
+Comes in: paths as tuples of steps below the root, walked as readable.py does. Goes out: done, or a FetchError that says
+what the volume answered and where.
 
 Every durable step has a name; `Filesystem(crash)` calls its hook with `before <name>` and `after <name>`: for tracing,
 and for tests that stop the program there.
 """
 
-import errno
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store.facts import Facts, facts_of
 from modelfetch.store.faults import Room, Vanished, explained
 from modelfetch.store.layout import Steps
+from modelfetch.store.readable import FOLDER_FLAGS, ReadableVolume
 
 Hook = Callable[[str], None]
 
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 PRIVATE_FOLDER = 0o700
@@ -59,38 +55,18 @@ class Filesystem:
             with outer.folder(path) as inner:
                 return Volume(os.dup(inner), self._crash)
 
+    def look(self, root: str) -> "Volume":
+        """Return the folder `root`, which must be there; nothing is made."""
+        with explained("open the store", (root,), lambda: None):
+            return Volume(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self._crash)
 
-class Volume:
-    """A store's root; every path is below it. Close it, or use it as a context manager."""
+
+class Volume(ReadableVolume):
+    """A store's root, with what changes it; every path is below it. Close it, or use it as a context manager."""
 
     def __init__(self, fd: int, crash: Hook) -> None:
-        self._fd = fd
+        super().__init__(fd)
         self._crash = crash
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the root's descriptor back. A second call does nothing."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    @contextmanager
-    def folder(self, path: Steps) -> Iterator[int]:
-        """Hold a descriptor of the folder `path`, reached without following any link."""
-        fd = os.dup(self._fd)
-        try:
-            for step in path:
-                below = os.open(step, _FOLDER_FLAGS, dir_fd=fd)
-                os.close(fd)
-                fd = below
-            yield fd
-        finally:
-            os.close(fd)
 
     @contextmanager
     def _step(self, step: str, path: Steps) -> Iterator[int]:
@@ -99,61 +75,6 @@ class Volume:
             with self.folder(path[:-1]) as parent:
                 yield parent
             self._crash(f"after {step}")
-
-    # Reading
-
-    def facts(self, path: Steps) -> Facts | None:
-        """Return what `path` is, None if there is nothing; raises FetchError(StoreCorrupt) behind a link."""
-        with explained("look", path, self.room):
-            try:
-                with self.folder(path[:-1]) as parent:
-                    return facts_of(os.stat(path[-1], dir_fd=parent, follow_symlinks=False))
-            except FileNotFoundError:
-                return None
-
-    def names(self, path: Steps) -> list[str]:
-        """Return the sorted names in a folder; a missing folder has none."""
-        with explained("list", path, self.room):
-            try:
-                with self.folder(path) as fd:
-                    return sorted(os.listdir(fd))
-            except FileNotFoundError:
-                return []
-
-    def read(self, path: Steps, limit_bytes: int) -> bytes | None:
-        """Return a small file's content, None if it is missing; FetchError(StoreCorrupt) for anything but a file."""
-        with explained("read", path, self.room):
-            try:
-                with self.folder(path[:-1]) as parent:
-                    fd = os.open(path[-1], _READ_FLAGS, dir_fd=parent)
-            except FileNotFoundError:
-                return None
-            with os.fdopen(fd, "rb") as file:
-                found = facts_of(os.fstat(fd))
-                if not found.is_file or found.size > limit_bytes:
-                    raise FetchError(
-                        Reason.STORE_CORRUPT,
-                        f"expected a regular file of at most {limit_bytes} bytes at '{'/'.join(path)}'",
-                    )
-                return file.read()
-
-    def link_text(self, path: Steps) -> str | None:
-        """Return where a symlink points, None if there is no symlink."""
-        with explained("read", path, self.room):
-            try:
-                with self.folder(path[:-1]) as parent:
-                    return os.readlink(path[-1], dir_fd=parent)
-            except FileNotFoundError:
-                return None
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    return None
-                raise
-
-    def room(self) -> Room:
-        """Return what is free on the volume."""
-        found = os.fstatvfs(self._fd)
-        return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
 
     def clock_s(self, path: Steps) -> float:
         """Return the volume's own time: it touches the folder, so that no other machine's clock is compared with it."""
@@ -168,7 +89,7 @@ class Volume:
         with self._step(step, path) as parent:
             is_new = _make_one(path[-1], parent)
             self._crash(f"before {step}.mode")
-            with _opened(path[-1], _FOLDER_FLAGS, parent) as fd:
+            with _opened(path[-1], FOLDER_FLAGS, parent) as fd:
                 # Private, but not to be: made by somebody who was killed before the next line.
                 if stat.S_IMODE(os.fstat(fd).st_mode) == PRIVATE_FOLDER != mode:
                     os.fchmod(fd, mode)

@@ -104,7 +104,8 @@ class Store:
         ingests.execute_sweep(self.volume, plan)
 
 
-def _read_id(volume: Volume) -> str | None:
+def read_id(volume: Volume) -> str | None:
+    """Return the id that store.json says, None without one; raises StoreCorrupt, or VersionSkew for a newer layout."""
     data = volume.read(layout.STORE_FILE, _FILE_LIMIT)
     if data is None:
         return None
@@ -120,6 +121,23 @@ def _read_id(volume: Volume) -> str | None:
         raise FetchError(
             Reason.STORE_CORRUPT, "expected a store's id and layout version, got something else in 'store.json'"
         ) from None
+
+
+def look(root: str, fs: Filesystem) -> Volume:
+    """Return the volume of the store at `root`, which is changed in nothing; it may be read-only.
+
+    Raises FetchError: StorageUnsuitable where there is no store, StoreCorrupt and VersionSkew as `Store.open` does.
+    """
+    volume = fs.look(root)
+    try:
+        if read_id(volume) is None:
+            raise FetchError(
+                Reason.STORAGE_UNSUITABLE, f"expected a store, got a folder without 'store.json': '{root}'"
+            )
+    except BaseException:
+        volume.close()
+        raise
+    return volume
 
 
 def _claim_id(volume: Volume) -> str:
@@ -145,7 +163,7 @@ def _claim_id(volume: Volume) -> str:
 
 def _prepare(volume: Volume) -> str:
     """Make what is missing of a store and return its id; everybody who comes at once writes the same document."""
-    known = _read_id(volume)
+    known = read_id(volume)
     store_id = known or _claim_id(volume)
     for folder in (layout.BLOBS, layout.MANIFESTS, layout.MODELS, layout.INGEST, layout.TRASH):
         volume.make_folders(folder, step="store.folder")

@@ -1,0 +1,119 @@
+"""Looking at a store: facts, names and small documents, by paths that no planted link can lead astray.
+
+Comes in: paths as tuples of steps below the root. Each step is opened without following links, relative to the
+descriptor of the one before, so that a symlink planted on a shared volume is refused and never followed.
+Goes out: what is there, or a FetchError that says what the volume answered and where. fs.py adds what changes a store.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+from modelfetch.store.facts import Facts, facts_of
+from modelfetch.store.faults import Room, explained
+from modelfetch.store.layout import Steps
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class ReadableVolume:
+    """A store's root, to look at; every path is below it. Close it, or use it as a context manager."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the root's descriptor back. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    @contextmanager
+    def folder(self, path: Steps) -> Iterator[int]:
+        """Hold a descriptor of the folder `path`, reached without following any link."""
+        fd = os.dup(self._fd)
+        try:
+            for step in path:
+                below = os.open(step, FOLDER_FLAGS, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    def facts(self, path: Steps) -> Facts | None:
+        """Return what `path` is, None if there is nothing; raises FetchError(StoreCorrupt) behind a link."""
+        with explained("look", path, self.room):
+            try:
+                with self.folder(path[:-1]) as parent:
+                    return facts_of(os.stat(path[-1], dir_fd=parent, follow_symlinks=False))
+            except FileNotFoundError:
+                return None
+
+    def names(self, path: Steps) -> list[str]:
+        """Return the sorted names in a folder; a missing folder has none."""
+        with explained("list", path, self.room):
+            try:
+                with self.folder(path) as fd:
+                    return sorted(os.listdir(fd))
+            except FileNotFoundError:
+                return []
+
+    def entries(self, path: Steps) -> dict[str, Facts]:
+        """Return what stands in a folder, by sorted names; a missing folder is empty, what just went is left out."""
+        found: dict[str, Facts] = {}
+        with explained("list", path, self.room):
+            try:
+                with self.folder(path) as fd:
+                    for name in sorted(os.listdir(fd)):
+                        with suppress(FileNotFoundError):
+                            found[name] = facts_of(os.stat(name, dir_fd=fd, follow_symlinks=False))
+            except FileNotFoundError:
+                return {}
+        return found
+
+    def read(self, path: Steps, limit_bytes: int) -> bytes | None:
+        """Return a small file's content, None if it is missing; FetchError(StoreCorrupt) for anything but a file."""
+        with explained("read", path, self.room):
+            try:
+                with self.folder(path[:-1]) as parent:
+                    fd = os.open(path[-1], _READ_FLAGS, dir_fd=parent)
+            except FileNotFoundError:
+                return None
+            with os.fdopen(fd, "rb") as file:
+                found = facts_of(os.fstat(fd))
+                if not found.is_file or found.size > limit_bytes:
+                    raise FetchError(
+                        Reason.STORE_CORRUPT,
+                        f"expected a regular file of at most {limit_bytes} bytes at '{'/'.join(path)}'",
+                    )
+                return file.read()
+
+    def link_text(self, path: Steps) -> str | None:
+        """Return where a symlink points, None if there is no symlink."""
+        with explained("read", path, self.room):
+            try:
+                with self.folder(path[:-1]) as parent:
+                    return os.readlink(path[-1], dir_fd=parent)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return None
+                raise
+
+    def room(self) -> Room:
+        """Return what is free on the volume."""
+        found = os.fstatvfs(self._fd)
+        return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
