@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from modelfetch.store.fs import Filesystem
+from modelfetch.store.private_file import Hook
 from tests.crash.scenarios import SCENARIOS, Scenario, tidy
 from tests.unit.store import samples
 
@@ -49,12 +51,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def trace(scenario: Scenario, links: str, folder: Path) -> list[str]:
+def trace(
+    scenario: Scenario, links: str, folder: Path, open_fs: Callable[[Hook], Filesystem] | None = None
+) -> list[str]:
     """Return the steps of a whole run."""
     steps: list[str] = []
     root = str(folder / "reference")
     scenario.before(root, samples.filesystem(links))
-    scenario.run(root, samples.filesystem(links, steps.append))
+    scenario.run(root, samples.filesystem(links, steps.append) if open_fs is None else open_fs(steps.append))
     return steps
 
 

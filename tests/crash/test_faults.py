@@ -8,7 +8,7 @@ import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.store.fs import Hook
+from modelfetch.store.private_file import Hook
 from tests.crash.forker import OPENING, trace
 from tests.crash.scenarios import SCENARIOS, tidy
 from tests.unit.store import samples

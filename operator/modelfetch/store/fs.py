@@ -9,24 +9,20 @@ and for tests that stop the program there.
 
 import os
 import stat
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from modelfetch.errors import FetchError
-from modelfetch.reasons import Reason
-from modelfetch.store.facts import Facts, facts_of
-from modelfetch.store.faults import Room, Vanished, explained
+from modelfetch.store.faults import Vanished, explained
 from modelfetch.store.layout import Steps
+from modelfetch.store.private_file import Hook, PrivateFile
 from modelfetch.store.readable import FOLDER_FLAGS, ReadableVolume
 
-Hook = Callable[[str], None]
-
-_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_REOPEN_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 PRIVATE_FOLDER = 0o700
 PUBLIC_FOLDER = 0o755
-PUBLIC_FILE = 0o444
 _PRIVATE_FILE = 0o600
 
 
@@ -122,6 +118,18 @@ class Volume(ReadableVolume):
             raise
         return file
 
+    def reopen(self, path: Steps, *, step: str) -> PrivateFile:
+        """Open a private file again that an ended process left; raises Vanished, or StoreCorrupt for anything else."""
+        with self._step(step, path) as parent:
+            fd = os.open(path[-1], _REOPEN_FLAGS, dir_fd=parent)
+            file = PrivateFile(fd, path, self._crash, self.room)
+            try:
+                file.require_private()
+            except BaseException:
+                file.close_after_failure()
+                raise
+            return file
+
     def link(self, source: Steps, target: Steps, *, step: str) -> bool:
         """Give the file at `source` a second name; False if `target` exists."""
         with self._step(step, target) as parent, self.folder(source[:-1]) as origin:
@@ -187,110 +195,17 @@ class Volume(ReadableVolume):
         try:
             file.write_at(0, memoryview(data), step=f"{step}.write")
             file.finish(step=f"{step}.finish")
+            self.rename(private, target, step=f"{step}.rename")
         except BaseException:
             file.close_after_failure()
+            self._discard(private, step=f"{step}.discard")
             raise
-        self.rename(private, target, step=f"{step}.rename")
         self.sync_folder(target[:-1], step=step)
 
-
-class PrivateFile:
-    """A file of one writer, open for writing until it is finished."""
-
-    def __init__(self, fd: int, path: Steps, crash: Hook, room: Callable[[], Room | None]) -> None:
-        self.path = path
-        self._fd = fd
-        self._crash = crash
-        self._room = room
-        self._writers = 0
-        self._idle = threading.Condition()
-
-    @property
-    def is_open(self) -> bool:
-        """True until the descriptor was given back."""
-        return self._fd >= 0
-
-    @contextmanager
-    def _writing(self) -> Iterator[int]:
-        """Keep the descriptor from being closed, and its number from becoming another file's, under a writer."""
-        with self._idle:
-            if not self.is_open:
-                raise FetchError(Reason.INTERNAL, f"expected an open file, got a late write at '{'/'.join(self.path)}'")
-            self._writers += 1
-        try:
-            yield self._fd
-        finally:
-            with self._idle:
-                self._writers -= 1
-                self._idle.notify_all()
-
-    def write_at(self, offset: int, data: memoryview, *, step: str) -> None:
-        """Write all of `data` at `offset` bytes, however many calls it takes; several threads may write at once."""
-        with self._writing() as fd, explained(step, self.path, self._room):
-            self._crash(f"before {step}")
-            while data:
-                written = os.pwrite(fd, data, offset)
-                offset += written
-                data = data[written:]
-            self._crash(f"after {step}")
-
-    def truncate(self, size_bytes: int, *, step: str) -> None:
-        """Cut or extend the file to `size_bytes`."""
-        with self._writing() as fd, explained(step, self.path, self._room):
-            self._crash(f"before {step}")
-            os.ftruncate(fd, size_bytes)
-            self._crash(f"after {step}")
-
-    def size_bytes(self) -> int:
-        """Return the size as it is now."""
-        with self._writing() as fd, explained("look", self.path, self._room):
-            return os.fstat(fd).st_size
-
-    def finish(self, *, step: str) -> Facts:
-        """Make content and mode durable, close the file, and return what was closed.
-
-        The mode comes before the fsync: one made read-only afterwards could come back private after a power cut, and
-        nobody else could read it. An error means that the content is unknown: discard the file, an fsync that is
-        asked again reports success for pages that were lost.
-        """
-        with explained(step, self.path, self._room):
-            self._crash(f"before {step}.mode")
-            os.fchmod(self._fd, PUBLIC_FILE)
-            self._crash(f"before {step}.sync")
-            os.fsync(self._fd)
-            self._crash(f"after {step}.sync")
-            found = facts_of(os.fstat(self._fd))
-            self._close()
-            self._crash(f"after {step}.close")
-        return found
-
-    def release(self, *, step: str) -> None:
-        """Make the file readable for everybody and close it; a power cut may still tear its content: for hints."""
-        with explained(step, self.path, self._room):
-            self._crash(f"before {step}.mode")
-            os.fchmod(self._fd, PUBLIC_FILE)
-            self._close()
-            self._crash(f"after {step}.close")
-
-    def close(self) -> None:
-        """Give the descriptor back; nothing is promised about the content. A second call does nothing."""
-        if self.is_open:
-            with explained("close", self.path, self._room):
-                self._close()
-
-    def close_after_failure(self) -> None:
-        """Give the descriptor back while another error is on its way."""
-        if self.is_open:
-            try:
-                self._close()
-            except OSError:
-                return  # the file is discarded, what close() says about it changes nothing
-
-    def _close(self) -> None:
-        with self._idle:
-            self._idle.wait_for(lambda: self._writers == 0)
-            fd, self._fd = self._fd, -1
-        os.close(fd)
+    def _discard(self, path: Steps, *, step: str) -> None:
+        """Remove a private file while another error is on its way; where that fails too, a sweep removes it."""
+        with suppress(FetchError):
+            self.remove(path, step=step)
 
 
 def _make_one(name: str, parent: int) -> bool:

@@ -18,8 +18,9 @@ from modelfetch.reasons import Reason
 from modelfetch.store import layout
 from modelfetch.store.facts import Facts
 from modelfetch.store.faults import Vanished
-from modelfetch.store.fs import PRIVATE_FOLDER, PrivateFile, Volume
+from modelfetch.store.fs import PRIVATE_FOLDER, Volume
 from modelfetch.store.layout import Steps
+from modelfetch.store.private_file import PrivateFile
 from modelfetch.store.probe import Capabilities, Links
 
 

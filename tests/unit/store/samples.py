@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from modelfetch.store.fs import Filesystem, Hook
+from modelfetch.store.fs import Filesystem
 from modelfetch.store.ingest import Ingest
 from modelfetch.store.manifest import Manifest, ManifestFile, ManifestSource, Owner
+from modelfetch.store.private_file import Hook
 from modelfetch.store.store import Store
 from modelfetch.store.views import Published
 

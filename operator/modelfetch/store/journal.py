@@ -1,0 +1,226 @@
+"""What an attempt writes down while it works, so that another process can go on from it: records to lines, and back.
+
+One file of lines beside the private files, only ever appended to. Each line is a JSON array and its CRC-32; reading
+stops at the first line that is not whole, as a kill or a power cut leaves it. A record proves nothing by itself: the
+bytes of a segment count only once they have been read again and have the BLAKE3 that the record says. So it does no
+harm when a record outlives the bytes that it speaks of, and what is lost at most is what came after the last line.
+Pure: attempts.py reads journals from a volume, partials.py writes them.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from modelfetch.store.processes import Process
+from modelfetch.transfer.reader import Identity
+from modelfetch.transfer.segments import SEGMENT_BYTES
+
+FORMAT = 1
+_CRC_HEX = 8
+
+
+@dataclass(frozen=True)
+class Head:
+    """Whose journal it is. `stamp` is the volume's time when it was made, `owner` identifies the model's owner."""
+
+    attempt: str
+    owner: str
+    process: Process
+    stamp: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """This attempt fetches the content with this key by itself; `size` in bytes where it is known."""
+
+    key: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Granted:
+    """There was room for all claims when this attempt had looked at everybody else's."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The private file `number` receives the content with `key`, from this version of the remote file."""
+
+    number: int
+    key: str
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The segment at `start` of a file was written; `digest` is its BLAKE3."""
+
+    number: int
+    start: int
+    length: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class State:
+    """The first `size` bytes of a file went through SHA-256 and were synced; `format` names the kind of `state`."""
+
+    number: int
+    size: int
+    format: str
+    state: bytes
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Nothing of the file is to be relied on: it starts over."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The content with this key is a blob now, or somebody else's task again."""
+
+    key: str
+
+
+Record = Head | Claim | Granted | Begun | Segment | State | Forgotten | Settled
+
+
+@dataclass
+class FileLog:
+    """What a journal says of one private file."""
+
+    number: int
+    key: str
+    identity: Identity
+    segments: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """Start of a segment to its length and BLAKE3."""
+    states: list[State] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that were written."""
+        return sum(length for length, _digest in self.segments.values())
+
+    def records(self, number: int) -> list[Record]:
+        """Return what another journal has to say to take the file over as its own `number`."""
+        begun: list[Record] = [Begun(number, self.key, self.identity)]
+        begun += [Segment(number, start, length, digest) for start, (length, digest) in sorted(self.segments.items())]
+        return begun + [State(number, state.size, state.format, state.state) for state in self.states]
+
+
+@dataclass
+class Log:
+    """What a whole journal says."""
+
+    head: Head
+    claims: dict[str, int | None] = field(default_factory=dict)
+    is_granted: bool = False
+    files: dict[int, FileLog] = field(default_factory=dict)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that this attempt has still to write, as far as it knows."""
+        written = {file.key: file.size_bytes for file in self.files.values()}
+        return sum(max(0, (size or 0) - written.get(key, 0)) for key, size in self.claims.items())
+
+    def take(self, record: Record) -> None:
+        """Learn one more record."""
+        match record:
+            case Claim(key, size):
+                self.claims[key] = size
+            case Granted():
+                self.is_granted = True
+            case Begun(number, key, identity):
+                self.files[number] = FileLog(number, key, identity)
+            case Segment(number, start, length, digest) if number in self.files:
+                self.files[number].segments[start] = (length, digest)
+            case State(number) if number in self.files:
+                self.files[number].states.append(record)
+            case Forgotten(number):
+                self.files.pop(number, None)
+            case Settled(key):
+                self.claims.pop(key, None)
+                self.files = {number: file for number, file in self.files.items() if file.key != key}
+            case _:
+                return  # of a file that was forgotten
+
+
+def encode(records: Iterable[Record]) -> bytes:
+    """Return the lines of `records`."""
+    return b"".join(_line(_fields(record)) for record in records)
+
+
+def decode(data: bytes) -> Log | None:
+    """Return what the whole lines at the start of `data` say; None without a head of this format."""
+    log: Log | None = None
+    for line in data.split(b"\n")[:-1]:
+        record = _record(line)
+        if isinstance(record, Head) and log is None:
+            log = Log(record)
+        elif log is None or record is None:
+            break
+        else:
+            log.take(record)
+    return log
+
+
+def _line(fields: list[object]) -> bytes:
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=True).encode()
+    return b"%s %08x\n" % (text, zlib.crc32(text))
+
+
+def _fields(record: Record) -> list[object]:
+    match record:
+        case Head(attempt, owner, process, stamp):
+            return ["head", FORMAT, SEGMENT_BYTES, attempt, owner, process.as_list(), stamp]
+        case Claim(key, size):
+            return ["claim", key, size]
+        case Granted():
+            return ["granted"]
+        case Begun(number, key, identity):
+            return ["begun", number, key, identity.etag, identity.last_modified, identity.size]
+        case Segment(number, start, length, digest):
+            return ["segment", number, start, length, digest.hex()]
+        case State(number, size, kind, state):
+            return ["state", number, size, kind, state.hex()]
+        case Forgotten(number):
+            return ["forgotten", number]
+        case Settled(key):
+            return ["settled", key]
+
+
+def _record(line: bytes) -> Record | None:
+    text, _, crc = line.rpartition(b" ")
+    try:
+        if len(crc) != _CRC_HEX or int(crc, 16) != zlib.crc32(text):
+            return None
+        return _from_fields(json.loads(text))
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _from_fields(fields: list[object]) -> Record | None:
+    match fields:
+        case ["head", int(version), int(segment), str(attempt), str(owner), list(process), float(stamp)]:
+            known = version == FORMAT and segment == SEGMENT_BYTES
+            return Head(attempt, owner, Process.of_list(process), stamp) if known else None
+        case ["claim", str(key), int() | None as size]:
+            return Claim(key, size)
+        case ["granted"]:
+            return Granted()
+        case ["begun", int(number), str(key), str() | None as etag, str() | None as modified, int() | None as size]:
+            return Begun(number, key, Identity(etag, modified, size))
+        case ["segment", int(number), int(start), int(length), str(digest)]:
+            return Segment(number, start, length, bytes.fromhex(digest))
+        case ["state", int(number), int(size), str(kind), str(state)]:
+            return State(number, size, kind, bytes.fromhex(state))
+        case ["forgotten", int(number)]:
+            return Forgotten(number)
+        case ["settled", str(key)]:
+            return Settled(key)
+        case _:
+            return None
