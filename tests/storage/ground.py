@@ -1,0 +1,66 @@
+"""Where a fault of the storage is tried: a store on a faulty volume, with a model published, and a real hub.
+
+Comes in: rules for the volume. Goes out: the last report of a real fetch, and what the oracles say of the store:
+nothing wrong under a digest name, what was published before unharmed, and, without the fault, the fetch ends well.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from modelfetch.devcluster.hub import FixtureHub, RepoSpec
+from modelfetch.reasons import Reason
+from modelfetch.report import Report
+from tests.loopback import fetch, from_hub, published_files
+from tests.storage.mounts import Volume
+from tests.unit.store import samples
+
+KEPT = {"config.json": b'{"kept":true}', "kept.safetensors": b"what was published before" * 1000}
+WEIGHTS = b"".join(hashlib.sha256(bytes([number])).digest() * 32 for number in range(256)) * 5
+MODEL = {"config.json": b'{"a":1}', "model.safetensors": WEIGHTS}
+"""One small file of git, and one of 1.25 MiB: two writes of the kernel."""
+LARGE = {"large.safetensors": WEIGHTS[::-1] * 8}
+"""10 MiB: three segments."""
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+BLOB = f"blobs/sha256/{SHA256[:2]}/{SHA256}"
+REPOSITORIES = [RepoSpec("org/kept", KEPT), RepoSpec("org/model", MODEL), RepoSpec("org/large", LARGE)]
+CONTENT = {"kept": KEPT, "model": MODEL, "large": LARGE}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A volume with the model `kept` on it; `hub` has the model that a test fetches."""
+
+    volume: Volume
+    hub: FixtureHub
+
+    def fetch(self, name: str = "model", repo: str | None = None, **fields: Any) -> Report:
+        """Return the last report of a fetch of `org/<repo>` onto the volume."""
+        return fetch(from_hub(self.hub, f"org/{repo or name}", name=name, **fields), self.volume.path)
+
+    def wrong(self) -> list[str]:
+        """Return what is wrong below the faults: with any digest name, or with what was published before."""
+        found = samples.violations(self.volume.below)
+        return found if published_files(self.volume.below, "kept") == KEPT else [*found, "'kept' was harmed"]
+
+    def ends_well(self, name: str = "model", repo: str | None = None, can_tidy: bool = True) -> bool:
+        """Lift all faults and fetch again; whether everything is there, whole, and nothing is left over.
+
+        Where the volume did not let the earlier fetch tidy up (`can_tidy`), a sweep does so some days later.
+        """
+        self.volume.lift()
+        report = self.fetch(name, repo)
+        is_there = published_files(self.volume.below, name) == CONTENT[repo or name]
+        left = samples.leftovers(self.volume.below) if can_tidy else []
+        return report.ok is True and is_there and not self.wrong() and not left
+
+    def require_refused(self, report: Report, reason: Reason, name: str = "model", can_tidy: bool = True) -> None:
+        """The fetch ended with `reason`, nothing of it is to be seen, nothing is wrong, and the next one ends well."""
+        assert (reason, False) == (report.reason, report.ok), report.message
+        assert {} == published_files(self.volume.below, name)
+        assert [] == self.wrong()
+        assert self.ends_well(name, can_tidy=can_tidy)
+
+    def sent(self) -> int:
+        """Return how many bytes of large files the hub has sent so far."""
+        return sum(record.bytes_sent for record in self.hub.requests if record.port == "cdn")
