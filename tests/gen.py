@@ -69,7 +69,13 @@ def full_fetch_spec(source: str = "uri") -> Object:
         "storeRef": {"name": "default"},
         "verification": {"mode": "Require", "checksums": {"model.safetensors": f"sha256:{SHA256}"}},
         "limits": {"maxFileSize": "40Gi", "maxTotalSize": 10**12, "maxFiles": 500},
-        "transfer": {"parallelFiles": 4, "connectionsPerFile": 2, "stallTimeout": "60s", "deadline": "6h"},
+        "transfer": {
+            "parallelFiles": 4,
+            "connectionsPerFile": 2,
+            "bandwidthLimit": "50Mi",
+            "stallTimeout": "60s",
+            "deadline": "6h",
+        },
         "retry": {"limit": 5, "initialDelay": "5s", "maxDelay": "5m"},
         "suspend": True,
         "deletionPolicy": "Retain",
@@ -83,7 +89,8 @@ def full_store_spec() -> Object:
     return {
         "claimName": "models",
         "path": "modelfetch",
-        "slots": 3,
+        "slots": 1,
+        "bandwidthLimit": "200Mi",
         "jobTemplate": {
             "resources": {"requests": dict(amounts), "limits": dict(amounts)},
             "nodeSelector": {"example.com/pool": "storage"},

@@ -57,6 +57,7 @@ _FETCH: dict[str, tuple[tuple[Path, tuple[Any, ...], Any], ...]] = {
     "8 patterns": ((_INCLUDE, ([f"*{i}" for i in range(10_000)], ["*" * 257], [""], ["a\\*"]), ["*" * 256]),),
     "10 sizes and times": (
         (("limits", "maxFileSize"), (-1, 0, 1e30, "1Ei", "NaN", "0", "-1Gi", "1e3", "", 10**18 + 1), "1Ti"),
+        (("transfer", "bandwidthLimit"), (-1, 0, 65535, "63Ki", "1Ei", "NaN", "50Mi/s", "", 10**18 + 1), 65536),
         (("transfer", "deadline"), ("-1s", "0s", "1e30s", "NaN", "", "1y", 5, "100000h"), "1h30m"),
         (("transfer", "stallTimeout"), ("0s", "999ms"), "1s"),
         (("retry", "limit"), (-1, 101, 1e30, "5"), 0),
@@ -126,7 +127,10 @@ _FETCH: dict[str, tuple[tuple[Path, tuple[Any, ...], Any], ...]] = {
     ),
 }
 _STORE: dict[str, tuple[tuple[Path, tuple[Any, ...], Any], ...]] = {
-    "10 sizes and times": ((("slots",), (-1, 0, 101, 1e30, "3", "NaN"), 1),),
+    "10 sizes and times": (
+        (("slots",), (-1, 0, 101, 1e30, "3", "NaN"), 1),
+        (("bandwidthLimit",), (-1, 0, 1048575, "1023Ki", "1Ei", "NaN", "50Mi/s", "", 10**18 + 1), 1048576),
+    ),
     "12 paths": ((("path",), ("/a", "..", ".", "a/", "a/../b", ".ingest", " ", "a\nb"), "a/b"),),
     "75 token in free text": ((("path",), (_TOKEN,), "hf"), (("claimName",), (_TOKEN,), "hf")),
     "80 other namespaces": (

@@ -12,6 +12,7 @@ from modelfetch.api.meta import (
     Integer,
     MapOf,
     ObjectMeta,
+    Rate,
     RelativePath,
     SecretKeyRef,
     SetOf,
@@ -120,7 +121,18 @@ class Transfer(ApiModel):
 
     parallel_files: Integer = Field(default=4, ge=1, le=32, description="Files at the same time.", examples=[4])
     connections_per_file: Integer = Field(
-        default=1, ge=1, le=16, description="Connections for one large file, at most.", examples=[4]
+        default=4,
+        ge=1,
+        le=16,
+        description="Connections at most: `parallelFiles` times this, over all files. A file starts with one; more are "
+        "kept only while the whole transfer grows by it.",
+        examples=[4],
+    )
+    bandwidth_limit: Rate | None = Field(
+        default=None,
+        description="Bytes per second over all connections, as a number or with a unit; no bound if absent. "
+        "A `bandwidthLimit` of the ModelStore holds beside it.",
+        examples=["50Mi"],
     )
     stall_timeout: Duration = Field(
         default="60s",

@@ -38,6 +38,9 @@ _SIZE_UNIT: dict[str | None, int] = {
     None: 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
 }  # fmt: skip
 _SIZE_LIMIT = 10**18
+LEAST_RATE = 64 * 1024
+LEAST_STORE_RATE = 1024 * 1024
+"""Bytes per second of a fetch, and of a store: divided by the most slots there can be, a connection can live on it."""
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 _QUANTITY_UNIT: dict[str | None, Decimal] = {unit: Decimal(size) for unit, size in _SIZE_UNIT.items()} | {
     "m": Decimal("0.001"), "P": Decimal(10**15), "Pi": Decimal(2**50),
@@ -115,6 +118,20 @@ _AT_MOST_1E = Rule(
     accepted=(10**18, "1T", "888888Ti"),
     refused=("999999999Ti", "1000001T"),
 )
+_AT_LEAST_64KI = Rule(
+    cel="type(self) == int || quantity(self).compareTo(quantity('64Ki')) >= 0",
+    message="must be at least 64Ki (bytes per second)",
+    holds=lambda rate: parse_size(rate) >= LEAST_RATE,
+    accepted=(65536, "64Ki", "66k", "1M"),
+    refused=("63Ki", "65k", "1"),
+)
+_AT_LEAST_1MI = Rule(
+    cel="type(self) == int || quantity(self).compareTo(quantity('1Mi')) >= 0",
+    message="must be at least 1Mi (bytes per second)",
+    holds=lambda rate: parse_size(rate) >= LEAST_STORE_RATE,
+    accepted=(1048576, "1Mi", "1049k"),
+    refused=("1023Ki", "1M", "1"),
+)
 _STEPS = matching(
     RELATIVE_PATH_PATTERN,
     "must be a relative path: '/' between its steps only, and no backslash",
@@ -153,6 +170,14 @@ Size = Annotated[
     | Annotated[str, StringConstraints(pattern=SIZE_PATTERN, max_length=17)],
     _AT_MOST_1E,
     Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
+_RateText = Annotated[str, StringConstraints(pattern=SIZE_PATTERN, max_length=17)]
+_INT_OR_TEXT = Field(json_schema_extra={"x-kubernetes-int-or-string": True})
+Rate = Annotated[
+    Annotated[int, Field(ge=LEAST_RATE, le=_SIZE_LIMIT)] | _RateText, _AT_MOST_1E, _AT_LEAST_64KI, _INT_OR_TEXT
+]
+StoreRate = Annotated[
+    Annotated[int, Field(ge=LEAST_STORE_RATE, le=_SIZE_LIMIT)] | _RateText, _AT_MOST_1E, _AT_LEAST_1MI, _INT_OR_TEXT
 ]
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN, max_length=32)]
 Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]

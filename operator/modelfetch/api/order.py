@@ -4,7 +4,7 @@ It carries effective values only: defaults filled in, sizes in bytes, durations 
 administrator set. It holds no secret: a token is mounted as a file beside it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -16,6 +16,9 @@ from modelfetch.reasons import Reason
 
 ORDER_LIMIT = 96 * 1024
 """Bytes. Linux passes at most 128 KiB in one environment variable (MAX_ARG_STRLEN); the rest is headroom."""
+
+LIVING_BYTES_PER_S = 8 * 1024
+"""Bytes per second that each connection of a limited fetch has at least: less than 1 KiB/s counts as a stall."""
 
 
 class _Model(BaseModel):
@@ -54,11 +57,28 @@ class OrderTransfer(_Model):
     """How bytes are moved; seconds."""
 
     parallel_files: int = 4
-    connections_per_file: int = 1
+    connections_per_file: int = 4
+    """At most `parallel_files` times this many connections at once, over all files. A file starts with one, and more
+    are kept only while the whole transfer grows by it."""
+    bandwidth_bytes_per_s: int | None = Field(default=None, gt=0)
+    """Bytes per second that all connections of this fetcher together may bring; None means no bound."""
     stall_timeout_s: float = 60.0
     deadline_s: float = 86_400.0
     request_retries: int = 5
     """Further tries of one request (listing or range) within the attempt."""
+
+    def within(self, bandwidth_bytes_per_s: int | None) -> Self:
+        """Return the same with a bandwidth granted, and no more files and connections than can live on it."""
+        if bandwidth_bytes_per_s is None:
+            return self
+        most = max(1, bandwidth_bytes_per_s // LIVING_BYTES_PER_S)
+        files = min(self.parallel_files, most)
+        changes = {
+            "bandwidth_bytes_per_s": bandwidth_bytes_per_s,
+            "parallel_files": files,
+            "connections_per_file": min(self.connections_per_file, max(1, most // files)),
+        }
+        return self.model_copy(update=changes)
 
 
 class FetchOrder(_Model):
@@ -71,6 +91,9 @@ class FetchOrder(_Model):
     """Identity of the one this tree belongs to: the ModelFetch's uid, or `local`."""
     attempt: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """Names the private ingest folder; unique among everything that may run at the same time."""
+    ended: tuple[str, ...] = ()
+    """Attempts of the same owner, by their `attempt`, of which it is proven that no process runs or ever will: what
+    they left may be taken over as it is. Of an attempt that is not named here nothing is known."""
     root: str = ""
     """Folder of the volume that is the store's root; empty for the volume itself."""
     source: Annotated[HuggingFaceSource | HttpSource, Field(union_mode="left_to_right")]

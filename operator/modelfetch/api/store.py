@@ -17,6 +17,7 @@ from modelfetch.api.meta import (
     Quantity,
     RelativePath,
     StatusModel,
+    StoreRate,
     parse_quantity,
 )
 from modelfetch.api.rules import Rule, matching
@@ -185,6 +186,12 @@ class ModelStoreSpec(ApiModel):
         examples=["modelfetch"],
     )
     slots: Integer = Field(default=3, ge=1, le=100, description="Fetches that may run at the same time.", examples=[3])
+    bandwidth_limit: StoreRate | None = Field(
+        default=None,
+        description="Bytes per second that all fetches of this store together may take, as a number or with a unit; "
+        "each is granted this divided by `slots`, as it starts. No bound if absent.",
+        examples=["200Mi"],
+    )
     job_template: JobTemplate = Field(
         default_factory=JobTemplate,
         description="Settings of the fetch Pods.",

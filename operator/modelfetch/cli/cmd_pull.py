@@ -33,7 +33,8 @@ Exit codes:
   30-39    bytes: 30 ChecksumMismatch, 31 SizeMismatch, 32 SizeLimitExceeded,
            33 TooManyFiles, 34 PathRejected, 35 LinkRejected, 36 FormatNotAllowed
   40-49    store: 40 InsufficientStorage, 42 StorageReadOnly, 43 StorageIOError,
-           44 StorageUnsuitable, 45 StoreCorrupt
+           44 StorageUnsuitable, 45 StoreCorrupt, 46 QuotaExceeded,
+           47 StorageUnavailable
   51       the token is empty or not text
   58, 59   deadline exceeded; stopped by Ctrl-C or SIGTERM (a second one ends it at once)
   61, 70   a newer store; a defect of modelfetch"""
@@ -68,8 +69,10 @@ Exit codes:
 @click.option("--allow-http", is_flag=True, help="Allow plain http://.")
 @click.option("--ca-file", metavar="F", help="Certificates (PEM) to trust instead of the system's.")
 @click.option(
-    "--connections", metavar="N", default="4", show_default=True, help="Connections at once, over all files: 1 to 64."
-)
+    "--connections", metavar="N", default="16", show_default=True,
+    help="Connections at most, over all files: 1 to 64; a file starts with one, more are kept while they help.",
+)  # fmt: skip
+@click.option("--limit-rate", metavar="S", help="Bytes per second, over all connections, in the same form as sizes.")
 @click.option(
     "--retries", metavar="N", default="5", show_default=True, help="Further tries of a failed request: 0 to 100."
 )

@@ -22,8 +22,8 @@ from modelfetch.reasons import Reason
 
 NAMESPACE = "local"
 OWNER = "local"
-FILES_AT_ONCE = 4
-"""Above this many connections, more of them go to one file rather than to more files."""
+FILES_AT_ONCE = range(4, 8)
+"""From this many connections on, this many files are fetched at a time."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,7 +47,8 @@ class PullOptions:
     allow_port: tuple[str, ...] = ()
     allow_http: bool = False
     ca_file: str | None = None
-    connections: str = "4"
+    connections: str = "16"
+    limit_rate: str | None = None
     retries: str = "5"
     deadline: str = "24h"
 
@@ -135,13 +136,23 @@ def _size(option: str, text: str | None) -> int | None:
 
 def _transfer(options: PullOptions) -> OrderTransfer:
     connections = values.whole_number("--connections", options.connections, 1, 64)
-    files = min(connections, FILES_AT_ONCE)
+    files = _files_at_once(connections)
     return OrderTransfer(
         parallel_files=files,
         connections_per_file=connections // files,
         deadline_s=values.duration_s("--deadline", options.deadline),
         request_retries=values.whole_number("--retries", options.retries, 0, 100),
-    )
+    ).within(_rate("--limit-rate", options.limit_rate))
+
+
+def _files_at_once(connections: int) -> int:
+    """Return how many files share the connections so that as few of them as can be are left over."""
+    choices = [files for files in FILES_AT_ONCE if files <= connections]
+    return max(choices, key=lambda files: (connections // files * files, -files), default=connections)
+
+
+def _rate(option: str, text: str | None) -> int | None:
+    return None if text is None else values.rate_bytes_per_s(option, text)
 
 
 def _egress(options: PullOptions) -> Egress:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from ipaddress import ip_network
 from typing import NoReturn, TypeVar
 
+from modelfetch.api.meta import LEAST_RATE
 from modelfetch.errors import FetchError
 from modelfetch.hashing import SHA256_HEX
 from modelfetch.reasons import Reason
@@ -31,6 +32,14 @@ def size_bytes(option: str, text: str) -> int:
     value = int(Decimal(match[1]) * _UNIT_BYTES.get(match[2], 1))
     if not 1 <= value <= SIZE_LIMIT:
         _refuse(option, "a size from 1 byte to 1 EiB", text)
+    return value
+
+
+def rate_bytes_per_s(option: str, text: str) -> int:
+    """Return bytes per second of a size such as `500KB`; at least 64 KiB, as in a resource."""
+    value = size_bytes(option, text)
+    if value < LEAST_RATE:
+        _refuse(option, "at least 64KiB (bytes per second)", text)
     return value
 
 

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from modelfetch.api import order
 from modelfetch.api.fetch import ModelInfo
-from modelfetch.api.order import Egress, FetchOrder, Order, RemovalTarget, RemoveOrder, Selection, SurveyOrder
+from modelfetch.api.meta import LEAST_STORE_RATE
+from modelfetch.api.order import (
+    Egress,
+    FetchOrder,
+    Order,
+    OrderTransfer,
+    RemovalTarget,
+    RemoveOrder,
+    Selection,
+    SurveyOrder,
+)
 from modelfetch.api.source import HttpFile, HttpSource, HuggingFaceSource
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
@@ -34,6 +44,8 @@ def fetch_order(source: HuggingFaceSource | HttpSource = HUB, checksums: dict[st
                 "selection": Selection(include=("*.json",)),
                 "egress": Egress(allow_networks=("10.0.0.0/8",), allow_ports=(), allow_http=True),
                 "model": ModelInfo(name="MiniLM", tags=["a"], metadata={"owner": "team"}),
+                "ended": ("mf-1", "mf-2"),
+                "transfer": OrderTransfer().within(10**6),
             }
         ),
         RemoveOrder(root="a", targets=(RemovalTarget(namespace="a", name="b", owner="c"),)),
@@ -45,6 +57,29 @@ def test_round_trip(told: Order) -> None:
     """What the operator tells is what the fetcher is told."""
 
     assert told == order.parse(order.dump(told))
+
+
+@given(
+    files=st.integers(1, 32),
+    each=st.integers(1, 16),
+    rate=st.none() | st.integers(LEAST_STORE_RATE // 100, 10**9),
+)
+def test_connections_live_on_the_bandwidth(files: int, each: int, rate: int | None) -> None:
+    """However little is granted, no connection gets so little of it that it looks like a stall; none is added."""
+    given = OrderTransfer(parallel_files=files, connections_per_file=each)
+    granted = given.within(rate)
+
+    assert rate == granted.bandwidth_bytes_per_s
+    assert rate is None or rate // (granted.parallel_files * granted.connections_per_file) >= 8192
+    assert 1 <= granted.parallel_files <= files
+    assert 1 <= granted.connections_per_file <= each
+
+
+def test_plenty_of_bandwidth_leaves_the_connections() -> None:
+    """A bound that all connections can live on changes nothing else."""
+    given = OrderTransfer(parallel_files=4, connections_per_file=4)
+
+    assert given.model_copy(update={"bandwidth_bytes_per_s": 131_072}) == given.within(131_072)
 
 
 @given(text=st.text(max_size=50))

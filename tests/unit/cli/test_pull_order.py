@@ -29,13 +29,39 @@ def test_the_name_is_made_of_the_source(source: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("connections", "files", "each"), [("1", 1, 1), ("3", 3, 1), ("4", 4, 1), ("8", 4, 2), ("16", 4, 4), ("64", 4, 16)]
+    ("connections", "files", "each"),
+    [("1", 1, 1), ("3", 3, 1), ("4", 4, 1), ("5", 5, 1), ("8", 4, 2), ("13", 4, 3), ("16", 4, 4), ("64", 4, 16)],
 )
 def test_connections_are_a_total(connections: str, files: int, each: int) -> None:
-    """Files at once times connections of each is never above what was asked for."""
+    """Files at once times connections of each is what was asked for, or as little below as can be."""
     transfer = make_order(PullOptions("hf://org/name", connections=connections), has_token=False).transfer
 
     assert (files, each) == (transfer.parallel_files, transfer.connections_per_file)
+
+
+@pytest.mark.parametrize("connections", range(1, 65))
+def test_connections_are_all_used(connections: int) -> None:
+    """Never more than asked for, and at most three fewer: a single large file may use them all."""
+    transfer = make_order(PullOptions("hf://org/name", connections=str(connections)), has_token=False).transfer
+
+    assert connections - transfer.parallel_files * transfer.connections_per_file in range(4)
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"), [(None, None), ("65536", 65_536), ("1MB", 1_000_000), ("1.5MiB", 3 * 2**19)]
+)
+def test_limit_rate_is_bytes_per_second(given: str | None, rate: int | None) -> None:
+    """A rate is written as a size; without one there is no bound."""
+    transfer = make_order(PullOptions("hf://org/name", limit_rate=given), has_token=False).transfer
+
+    assert rate == transfer.bandwidth_bytes_per_s
+
+
+@pytest.mark.parametrize("given", ["0", "65535", "63KiB", "1Mi", "fast", ""])
+def test_limit_rate_is_refused_by_name(given: str) -> None:
+    """What is no rate, or one that looks like a stall, is refused with the option's name."""
+    with pytest.raises(FetchError, match=r"^SpecInvalid: --limit-rate: expected"):
+        make_order(PullOptions("hf://org/name", limit_rate=given), has_token=False)
 
 
 def test_defaults() -> None:
