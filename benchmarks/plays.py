@@ -1,0 +1,132 @@
+"""How a contender is run in a scenario: a download, a resume, a second model, a check, a run in little memory.
+
+In: the bench and a turn (scenario and contender). Out: a sample. What was downloaded is discarded before the next turn.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks import cgroup
+from benchmarks.bench import Bench, Turn
+from benchmarks.contenders import OURS, PEERS, Task, call, published, store_of
+from benchmarks.measure import Cost, end_group
+from benchmarks.peers.job import digest
+from benchmarks.samples import Sample
+
+KILL_AT = 0.9
+
+
+def download(bench: Bench, turn: Turn) -> Sample:
+    """Bring the collection into an empty folder."""
+    with bench.folder(turn) as out:
+        task = turn.task(bench, out)
+        log = bench.log(turn.scenario.server)
+        log.mark()
+        cost = _run(bench, turn, task)
+        traffic = log.since_mark()
+        counts = {
+            "requests": len(traffic.files),
+            "body_bytes": traffic.body_bytes,
+            "connections_at_end": traffic.connections_at_end(),
+        }
+        return _sample(cost, _unpublished(turn, task), counts)
+
+
+def resume(bench: Bench, turn: Turn) -> Sample:
+    """Kill the contender when nine tenths of the file are there, then time it to the end."""
+    with bench.folder(turn) as out:
+        task = turn.task(bench, out)
+        log = bench.log(turn.scenario.server)
+        log.mark()
+        first = _run(bench, turn, task, _killer(out, task.collection.size * KILL_AT))
+        if not first.complaint:
+            return _sample(first, "ended before it could be killed", {})
+        before = log.since_mark().body_bytes
+        log.mark()
+        cost = _run(bench, turn, replace(task, resume=True))
+        sent = log.since_mark().body_bytes
+        counts = {"sent_after_kill": sent, "fetched_again": before + sent - task.collection.size}
+        return _sample(cost, _unpublished(turn, task), counts)
+
+
+def _killer(out: Path, enough: float) -> Callable[[int], None]:
+    def watch(pid: int) -> None:
+        while (
+            bytes_on_disk(out) < enough and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ):
+            time.sleep(0.002)
+        end_group(pid)
+
+    return watch
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return what the files below a folder take on disk, each file once however many names it has."""
+    inodes: dict[int, int] = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # What a program still works on may be renamed or removed meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                facts = os.lstat(os.path.join(parent, name))
+                inodes[facts.st_ino] = facts.st_blocks * 512
+    return sum(inodes.values())
+
+
+def second_model(bench: Bench, turn: Turn) -> Sample:
+    """Bring a model that shares every file with one that is there."""
+    with bench.folder(turn) as out:
+        task = turn.task(bench, out)
+        log = bench.log(turn.scenario.server)
+        counts: dict[str, float] = {}
+        if turn.contender == OURS:
+            first = _run(bench, turn, replace(task, collection=bench.collections["whole"]))
+            counts = {"first_fetch_s": first.wall_s, "disk_before": bytes_on_disk(out)}
+        log.mark()
+        cost = _run(bench, turn, task)
+        counts["body_bytes"] = log.since_mark().body_bytes
+        if turn.contender == OURS:
+            counts["added_mib"] = (bytes_on_disk(out) - counts.pop("disk_before")) / (1 << 20)
+        return _sample(cost, _unpublished(turn, task), counts)
+
+
+def verify(bench: Bench, turn: Turn) -> Sample:
+    """Check files that are there: modelfetch its store, the others the same files in it."""
+    task = bench.store(turn)
+    with bench.folder(turn) as out:
+        source = published(task) if turn.contender in PEERS else store_of(task)
+        return _sample(_run(bench, turn, replace(task, out=out, source=source)), "", {})
+
+
+def confined(bench: Bench, turn: Turn) -> Sample:
+    """Bring the collection into an empty folder in a cgroup of 256 MiB."""
+    with bench.folder(turn) as out, cgroup.limited(256 << 20) as group:
+        task = turn.task(bench, out)
+        plain = call(turn.contender, task, bench.python)
+        cost = replace(plain, arguments=group.entered_by(plain.arguments)).cost(bench.output(turn), bench.deadline_s)
+        return _sample(cost, _unpublished(turn, task), {"oom_kills": group.oom_kills()})
+
+
+def _run(bench: Bench, turn: Turn, task: Task, watch: Callable[[int], None] | None = None) -> Cost:
+    return call(turn.contender, task, bench.python).cost(bench.output(turn), bench.deadline_s, watch)
+
+
+def _sample(cost: Cost, complaint: str, facts: dict[str, float]) -> Sample:
+    wall, cpu, rss = round(cost.wall_s, 4), round(cost.cpu_s, 4), round(cost.rss_mib, 1)
+    return Sample(wall, cpu, rss, cost.complaint or complaint, facts)
+
+
+def _unpublished(turn: Turn, task: Task) -> str:
+    """Return what is wrong with modelfetch's files; peers end with a check of their own, limits keep nothing."""
+    if turn.contender != OURS:
+        return ""
+    files = published(task)
+    for file in task.collection.files:
+        if not (files / file.name).is_file() or (files / file.name).stat().st_size != file.size:
+            return f"'{file.name}' is not published whole"
+        if turn.round == 1 and digest(str(files / file.name)) != file.sha256:
+            return f"'{file.name}' is published with other bytes"
+    return ""
