@@ -62,9 +62,18 @@ def _add_ipv6(addresses: list[str]) -> None:
 
 def use_hosts(file: Path) -> None:
     """Names resolve by the hosts file `file`, as it is at each moment, in this namespace only."""
+    _put_over(Path("/etc/hosts"), file)
+
+
+def use_resolver(file: Path) -> None:
+    """Names that the hosts file lacks are asked of the servers that `file` names, in this namespace only."""
+    _put_over(Path("/etc/resolv.conf"), file)
+
+
+def _put_over(place: Path, file: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(str(file).encode(), b"/etc/hosts", None, _MS_BIND, None):
-        raise OSError(ctypes.get_errno(), "cannot replace the hosts file")
+    if libc.mount(str(file).encode(), str(place.resolve()).encode(), None, _MS_BIND, None):
+        raise OSError(ctypes.get_errno(), f"cannot replace {place}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ string may be in anything that was said. Waits of the fetch take no time: they o
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,10 +36,14 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Turned:
-    """A clock that runs as ever and jumps where somebody says so; `waits` are the seconds of each wait."""
+    """A clock that runs as ever and jumps where somebody says so.
+
+    `waits` are the seconds of each wait; `on_wait` is called before each.
+    """
 
     def __init__(self) -> None:
         self.waits: list[float] = []
+        self.on_wait: Callable[[], None] = lambda: None
         self.stop = _Stop(self)
         self.clock = Clock(self.monotonic, lambda: _START + timedelta(seconds=self._jumped_s))
         self._jumped_s = 0.0
@@ -56,6 +60,7 @@ class Turned:
 
     def note_wait(self, seconds: float) -> None:
         """Somebody waited `seconds`."""
+        self.on_wait()
         self.waits.append(seconds)
         self.jump(seconds)
 

@@ -23,7 +23,7 @@ from modelfetch.transfer.answers import TRANSIENT_STATUSES, Head, HeaderLines, R
 from modelfetch.transfer.ca_file import system_ca_file
 from modelfetch.transfer.clock import Clock
 from modelfetch.transfer.curl_errors import CUT_IN_HANDSHAKE, MEANING, UNNAMED
-from modelfetch.transfer.guard import Credential, EgressRules, Url, parse_url
+from modelfetch.transfer.guard import Credential, EgressRules, Url, parse_url, refuse_own_headers
 from modelfetch.transfer.pace import Pace
 from modelfetch.transfer.reader import Sink
 from modelfetch.transfer.retry import Retry
@@ -48,8 +48,6 @@ _QUICK_EXIT = 322
 """CURLOPT_QUICK_EXIT, which pycurl does not name: end without waiting for a name server that does not answer."""
 
 _BUFFER_BYTES = 512 * 1024
-
-_OWN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "host", "accept-encoding", "user-agent"})
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,8 @@ class Session:
         # Not connections: libcurl does not support sharing these between threads.
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_DNS)
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_SSL_SESSION)
+        # Hosts that the last try did not reach: they may have another address by now.
+        self.unreached: set[str] = set()
 
     def __enter__(self) -> "Session":
         return self
@@ -158,7 +158,7 @@ class Session:
         are followed by hand within the rules; a 401 is tried once more where the token has been renewed meanwhile.
         Returns normally only when the body came whole by the server's own framing, or was dropped.
         """
-        _refuse_own_headers(request.headers)
+        refuse_own_headers(request.headers)
         credential = request.credential
         authorization = credential.header_for(request.url) if credential is not None else None
         if credential is None or authorization is None:
@@ -263,6 +263,7 @@ class _Exchange:
                 opened.close()
         if self._head is None:
             raise self._error(Reason.SOURCE_UNAVAILABLE, "expected an answer, got none")
+        self._session.unreached.discard(self._url.host)
         return self._head
 
     def _prepare(self, handle: pycurl.Curl, on_head: OnHead) -> None:
@@ -273,6 +274,8 @@ class _Exchange:
         handle.setopt(pycurl.HTTPHEADER, self._header_lines())
         handle.setopt(pycurl.NOBODY, int(self._request.method == "HEAD"))
         handle.setopt(pycurl.FRESH_CONNECT, int(self._request.fresh))
+        if self._url.host in self._session.unreached:
+            handle.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(self._connect_timeout_s() * 1000)))
         handle.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         handle.setopt(pycurl.HEADERFUNCTION, lambda line: self._guarded(self._take_header, line, on_head))
@@ -366,6 +369,8 @@ class _Exchange:
             raise FetchError(
                 Reason.REDIRECT_REJECTED, f'redirect to "{self._url.where}" refused: {self._refused.message}'
             )
+        if self._head is None:
+            self._session.unreached.add(self._url.host)
         if "certificate has expired" in text or "certificate is not yet valid" in text:
             text += " (or this machine's clock is wrong)"
         raise self._error(reason_of(code, text), f"{text[:1].lower()}{text[1:]}" or f"libcurl error {code}")
@@ -376,12 +381,6 @@ class _Exchange:
 
 class _Enough(Exception):
     """The rest of a body that nobody wants is not worth the connection."""
-
-
-def _refuse_own_headers(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if name.lower() in _OWN_HEADERS or not f"{name}{value}".isprintable():
-            raise ValueError(f"the header {name!r} is the session's own or not printable")
 
 
 # Codes of multi handles and of success share this name space; perform() never raises them.

@@ -4,7 +4,7 @@ Comes in: the order's `Egress`. Goes out: verdicts as FetchErrors. Decides witho
 and once more in libcurl's socket callback, with the address that is really about to be connected to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from threading import Lock
@@ -15,9 +15,11 @@ from modelfetch.reasons import Reason
 from modelfetch.transfer.addresses import Network, parse_address, special_kind
 from modelfetch.transfer.url import Origin, Url, join_url, parse_url
 
-__all__ = ["MAX_REDIRECTS", "Credential", "EgressRules", "Origin", "Url", "join_url", "parse_url"]
+__all__ = ["MAX_REDIRECTS", "Credential", "EgressRules", "Origin", "Url", "join_url", "parse_url", "refuse_own_headers"]
 
 MAX_REDIRECTS = 5
+
+_OWN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "host", "accept-encoding", "user-agent"})
 
 # Names that lead inside by convention; search domains of a Pod's resolver turn bare names into cluster services.
 _INSIDE_SUFFIXES = (".local", ".localhost", ".internal", ".svc", ".localdomain", ".home.arpa", ".lan", ".intranet")
@@ -118,6 +120,13 @@ class Credential:
                 return False
             self._token = fresh
             return True
+
+
+def refuse_own_headers(headers: Mapping[str, str]) -> None:
+    """Raise ValueError for headers that only the session itself may set, and for what could end a header."""
+    for name, value in headers.items():
+        if name.lower() in _OWN_HEADERS or not f"{name}{value}".isprintable():
+            raise ValueError(f"the header {name!r} is the session's own or not printable")
 
 
 def is_token(text: str) -> bool:
