@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from benchmarks import bench, machine, run
+from benchmarks import bench, machine, render, run, table
 from benchmarks.contenders import REPOSITORY
 from benchmarks.flags import Options, parse
-from benchmarks.results import FOLDER, Results, newest, stem
+from benchmarks.profile import profile
+from benchmarks.results import FOLDER, Results, stem
 
 BUILD = REPOSITORY / "build" / "bench"
 
@@ -18,17 +19,35 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the flags ask for; return 0 where every run of modelfetch ended well."""
+    """Do what the flags ask for; return 0 where every run of modelfetch ended well."""
     options = parse(arguments)
+    if options.render:
+        render.document()
+        return 0
     python = peers_python()
-    header = machine.header(python)
-    say(f"{header['cpu']}, sha_ni {header['sha_ni']}, SHA-256 {header['sha256_mib_s']} MiB/s")
-    results = Results.opened(output(options, header), header)
-    plan = run.Plan(options.scenarios, options.rounds, options.only, say)
     home = options.home or BUILD / f"work-{options.scale:g}"
     with bench.opened(home, python, options.scale, options.deadline_s) as workshop:
-        run.run(plan, workshop, results)
-    say(f"written: {results.path}")
+        return profiled(options, workshop) if options.profile else timed(options, workshop)
+
+
+def timed(options: Options, workshop: bench.Bench) -> int:
+    """Run the rounds, then show and render what the results file holds."""
+    header = machine.header(workshop.python)
+    say(table.header(header))
+    results = Results.opened(output(options, header), header)
+    run.run(run.Plan(options.scenarios, options.rounds, options.only, say), workshop, results)
+    say(f"\n{table.goals(results)}\n\nwritten: {results.path}")
+    render.pictures(results)
+    if results.path.parent == FOLDER:
+        render.document()
+    return 1 if run.failures(results, options.scenarios) else 0
+
+
+def profiled(options: Options, workshop: bench.Bench) -> int:
+    """Profile modelfetch in each scenario and show where its time goes."""
+    for scenario in options.scenarios:
+        target = BUILD / "profiles" / f"{scenario.key}.txt"
+        say(f"{scenario.key}: {scenario.title}\n{profile(workshop, scenario, target)}\nstacks: {target}\n")
     return 0
 
 

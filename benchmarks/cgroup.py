@@ -64,9 +64,6 @@ def limited(limit_bytes: int) -> Iterator[Group]:
 def _remove(path: Path) -> None:
     """Remove the group; the kernel needs a moment after its last process has ended."""
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            return path.rmdir()
-        except OSError:
-            time.sleep(0.05)
+    while (path / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
     path.rmdir()

@@ -6,6 +6,7 @@ In: the Python of the peers. Out: plain facts as results files hold them.
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Any
 
 from benchmarks.contenders import PROGRAMS, REPOSITORY, program
 
+_NUMBER = re.compile(r"\d\.\d")
 _V1_CPU = Path("/sys/fs/cgroup/cpu")
 
 
@@ -48,7 +50,7 @@ def _version(name: str, flag: str) -> str | None:
     if shutil.which(name) is None:
         return None
     first = _said([name, flag]).partition("\n")[0]
-    return next((word.rpartition("/")[2].lstrip("v") for word in first.split() if any(map(str.isdigit, word))), first)
+    return next((word.rpartition("/")[2].lstrip("v") for word in first.split() if _NUMBER.search(word)), first)
 
 
 def _field(cpuinfo: str, name: str) -> str:

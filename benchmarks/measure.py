@@ -53,7 +53,7 @@ class Call:
                     watch(group)
                 cost = _told(spawner, "wall_s")
         end_group(group)
-        said = "" if cost["code"] == 0 else f"exit {cost['code']:g}: {_last_line(log)}"
+        said = "" if cost["code"] == 0 else f"exit {cost['code']:g}: {_last_words(log)}"
         return Cost(cost["wall_s"], cost["cpu_s"], cost["rss_kib"] / 1024, said)
 
 
@@ -85,6 +85,6 @@ def _ended_by(group: int, deadline_s: float) -> Iterator[None]:
         timer.join()
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "no output"
+def _last_words(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return " / ".join(lines[-4:])[-400:] or "no output"

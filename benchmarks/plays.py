@@ -6,16 +6,17 @@ In: the bench and a turn (scenario and contender). Out: a sample. What was downl
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import cgroup
-from benchmarks.bench import Bench, Turn
+from benchmarks.bench import Bench
 from benchmarks.contenders import OURS, PEERS, Task, call, published, store_of
 from benchmarks.measure import Cost, end_group
 from benchmarks.peers.job import digest
 from benchmarks.samples import Sample
+from benchmarks.scenario import Turn
 
 KILL_AT = 0.9
 
@@ -114,9 +115,9 @@ def _run(bench: Bench, turn: Turn, task: Task, watch: Callable[[int], None] | No
     return call(turn.contender, task, bench.python).cost(bench.output(turn), bench.deadline_s, watch)
 
 
-def _sample(cost: Cost, complaint: str, facts: dict[str, float]) -> Sample:
+def _sample(cost: Cost, complaint: str, facts: Mapping[str, float]) -> Sample:
     wall, cpu, rss = round(cost.wall_s, 4), round(cost.cpu_s, 4), round(cost.rss_mib, 1)
-    return Sample(wall, cpu, rss, cost.complaint or complaint, facts)
+    return Sample(wall, cpu, rss, cost.complaint or complaint, dict(facts))
 
 
 def _unpublished(turn: Turn, task: Task) -> str:

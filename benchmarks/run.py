@@ -80,3 +80,15 @@ def _line(name: str, number: int, sample: Sample) -> str:
     more = " ".join(f"{key}={value:.10g}" for key, value in sample.facts.items())
     failure = f"  FAILED: {sample.complaint}" if sample.complaint else ""
     return f"{told}  {more}{failure}"
+
+
+def failures(results: Results, scenarios: Sequence[Scenario]) -> list[str]:
+    """Return what went wrong in runs of modelfetch."""
+    rows = [(results.scenarios.get(scenario.key, {}).get("samples", {}), scenario) for scenario in scenarios]
+    return [
+        sample["complaint"]
+        for samples, scenario in rows
+        for name in scenario.ours
+        for sample in samples.get(name, [])
+        if sample["complaint"]
+    ]

@@ -1,7 +1,6 @@
 """curl, then a SHA-256 pass; many files with --parallel, an interrupted one with `-C -`."""
 
 import os
-import sys
 
 from benchmarks.peers.job import Job, check, load, run
 
@@ -26,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

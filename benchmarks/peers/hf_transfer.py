@@ -1,7 +1,6 @@
 """hf_transfer as huggingface_hub called it (chunks of 10 MiB), then a SHA-256 pass."""
 
 import os
-import sys
 
 from benchmarks.peers.job import Wanted, check, each, load
 
@@ -25,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,13 +1,12 @@
 """huggingface_hub's own transfer (`http_get`, what snapshot_download uses without Xet), then a SHA-256 pass."""
 
 import ssl
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 from huggingface_hub import set_client_factory
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from benchmarks.peers.job import Wanted, check, load
 
@@ -33,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

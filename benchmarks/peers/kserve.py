@@ -1,10 +1,9 @@
-"""KServe's storage initializer (`kserve_storage.Storage.download`, as its init container calls it), then a SHA-256 pass.
+"""KServe's storage initializer (`kserve_storage.Storage.download`), then a SHA-256 pass.
 
 One file by its address, a repository by hf://; the container's own start is not counted.
 """
 
 import os
-import sys
 
 from benchmarks.peers.job import check, load
 
@@ -27,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,6 @@
 """A limit: as many bytes as the files have, written and synced, from one buffer in memory."""
 
 import os
-import sys
 
 from benchmarks.peers.job import load
 
@@ -31,4 +30,4 @@ def sync(descriptors: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

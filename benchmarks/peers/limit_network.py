@@ -1,7 +1,5 @@
 """A limit: curl into /dev/null, without a hash and without a disk."""
 
-import sys
-
 from benchmarks.peers.job import Job, load, run
 
 
@@ -18,4 +16,3 @@ def command(job: Job) -> list[str]:
 
 if __name__ == "__main__":
     run(*command(load()))
-    sys.exit()

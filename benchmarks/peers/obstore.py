@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 
 from benchmarks.peers.job import Wanted, check, each, load
 
@@ -30,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

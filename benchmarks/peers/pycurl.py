@@ -1,7 +1,6 @@
 """pycurl, hashed and written in the callback: one stream a file, on threads for many."""
 
 import hashlib
-import sys
 
 import pycurl
 
@@ -36,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,5 @@
 """rclone checksum sha256 over the files of a store."""
 
-import sys
-
 from benchmarks.peers.job import load, run
 
 
@@ -16,4 +14,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

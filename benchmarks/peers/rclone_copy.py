@@ -1,7 +1,5 @@
 """rclone copy of the first model's folder into a second one (it compares hashes itself)."""
 
-import sys
-
 from benchmarks.peers.job import check, load, run
 
 
@@ -13,4 +11,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

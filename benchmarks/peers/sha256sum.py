@@ -1,7 +1,5 @@
 """sha256sum --check over the files of a store, as people verify by hand."""
 
-import sys
-
 from benchmarks.peers.job import load, run
 
 
@@ -15,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,6 @@
 """huggingface_hub.snapshot_download into a folder (listing, HEADs, downloads), then a SHA-256 pass."""
 
 import os
-import sys
 
 from benchmarks.peers.job import check, load
 
@@ -23,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
