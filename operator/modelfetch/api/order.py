@@ -20,6 +20,9 @@ ORDER_LIMIT = 96 * 1024
 LIVING_BYTES_PER_S = 8 * 1024
 """Bytes per second that each connection of a limited fetch has at least: less than 1 KiB/s counts as a stall."""
 
+ENDED_LIMIT = 16
+"""Names of ended attempts in one order."""
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
@@ -91,7 +94,7 @@ class FetchOrder(_Model):
     """Identity of the one this tree belongs to: the ModelFetch's uid, or `local`."""
     attempt: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """Names the private ingest folder; unique among everything that may run at the same time."""
-    ended: tuple[str, ...] = ()
+    ended: tuple[str, ...] = Field(default=(), max_length=ENDED_LIMIT)
     """Attempts of the same owner, by their `attempt`, of which it is proven that no process runs or ever will: what
     they left may be taken over as it is. Of an attempt that is not named here nothing is known."""
     root: str = ""
@@ -142,10 +145,11 @@ _ADAPTER: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator=
 def dump(order: Order) -> str:
     """Return the order as JSON that Kubernetes leaves as it is: `$` (of `$(VAR)`) is written as an escape.
 
-    Raises FetchError(SpecInvalid) when it is larger than ORDER_LIMIT.
+    Raises FetchError(SpecInvalid) when it is larger than ORDER_LIMIT; `ended` is not counted, or a spec could become
+    invalid by failing.
     """
     text = order.model_dump_json(by_alias=True, exclude_defaults=False, exclude_none=True).replace("$", "\\u0024")
-    size = len(text.encode())
+    size = len(text.encode()) - _names_size(order)
     if size > ORDER_LIMIT:
         raise FetchError(
             Reason.SPEC_INVALID,
@@ -153,6 +157,11 @@ def dump(order: Order) -> str:
             "use fewer files, checksums or patterns",
         )
     return text
+
+
+def _names_size(order: Order) -> int:
+    quoted = len('"",')
+    return sum(len(name) + quoted for name in order.ended) if isinstance(order, FetchOrder) else 0
 
 
 def parse(text: str) -> Order:

@@ -21,7 +21,7 @@ from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.core import job as jobs
-from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodSeen, Slot, Unknown
+from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodEnd, PodSeen, Slot, Unknown
 from modelfetch.core.store import StoreObserved
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube, KubeError
@@ -32,6 +32,9 @@ READS_PER_S = 20.0
 """Log and event reads over all Pods (design.md section 3)."""
 CLAIM_FRESH_S = 5.0
 LOG_BYTES = 16 * 1024
+_GIVEN_UP = frozenset(("DeletionByTaintManager", "DeletionByPodGC"))
+"""Reasons for which the cluster ends a Pod without waiting for the word of its node."""
+_UNSEEN_END = "ContainerStatusUnknown"
 
 
 class Observer:
@@ -111,6 +114,7 @@ class Observer:
         bodies = self._mirror.pods_of_job(job.uid)
         stuck = not bodies and job.result == "Running" and not job.deleting
         refusal = await self._complaints.about_job(namespace, body, stuck=stuck)
+        job = replace(job, pods=tuple(map(read_end, bodies)))
         if bodies:
             pod = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
             state = _container_state(pod)
@@ -239,7 +243,16 @@ def read_job(body: Object) -> JobSeen:
         finished_at=datetime.fromisoformat(end["lastTransitionTime"]) if end else None,
         volume=str(annotations.get(jobs.VOLUME_ANNOTATION, "")),
         made_of=str(annotations.get(jobs.MADE_OF_ANNOTATION, "")),
+        pods_ended=int(status.get("failed") or 0) + int(status.get("succeeded") or 0),
+        pods_open=_pods_open(status),
+        proven=tuple(name for name in str(annotations.get(jobs.ENDED_ANNOTATION, "")).split(",") if name),
     )
+
+
+def _pods_open(status: Object) -> int:
+    uncounted = status.get("uncountedTerminatedPods") or {}
+    counts = (int(status.get(name) or 0) for name in ("active", "terminating"))
+    return sum(counts) + sum(len(uncounted.get(name) or ()) for name in ("failed", "succeeded"))
 
 
 def _number(text: Any) -> int:
@@ -270,6 +283,32 @@ def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
         deleting=ending is not None,
         gone_by=datetime.fromisoformat(ending) if ending is not None else None,
     )
+
+
+def read_end(body: Object) -> PodEnd:
+    """Return what is known about the end of a Pod."""
+    meta, status = body["metadata"], body.get("status") or {}
+    disrupted = {c.get("reason") for c in status.get("conditions") or () if _says_disrupted(c)}
+    states = [
+        container.get("state") or {}
+        for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+        for container in status.get(kind) or ()
+    ]
+    ours = "terminated" in _container_state(body) and status.get("phase") in ("Failed", "Succeeded")
+    return PodEnd(
+        terminated=ours and all(map(_was_seen_to_end, states)),
+        forced=meta.get("deletionTimestamp") is not None and not meta.get("deletionGracePeriodSeconds"),
+        lost=status.get("reason") == "NodeLost" or bool(disrupted & _GIVEN_UP),
+    )
+
+
+def _says_disrupted(condition: Object) -> bool:
+    return condition.get("type") == "DisruptionTarget" and condition.get("status") == "True"
+
+
+def _was_seen_to_end(state: Object) -> bool:
+    """A kubelet that lost sight of a container while it ran calls it terminated, too, with a reason of its own."""
+    return bool((state.get("terminated") or {}).get("reason", _UNSEEN_END) != _UNSEEN_END)
 
 
 def _container_state(body: Object) -> dict[str, Any]:

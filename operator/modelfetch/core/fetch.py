@@ -222,7 +222,7 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
 def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchDecision:
     assert look.wanted.order is not None, "an order that cannot be made was refused by spec_is_invalid"
     name = job_name(look.meta.uid, look.wanted.spec_hash, number)
-    order = look.wanted.order.model_copy(update={"attempt": name})
+    order = look.wanted.order.model_copy(update={"attempt": name, "ended": look.ended})
     try:
         manifest = fetch_job(look.fetch, store, look.settings, order, Attempt(look.wanted.spec_hash, number, failures))
     except FetchError as error:

@@ -34,6 +34,7 @@ HASH_ANNOTATION = f"{GROUP}/spec-hash"
 FAILURES_ANNOTATION = f"{GROUP}/failures"
 VOLUME_ANNOTATION = f"{GROUP}/volume"
 MADE_OF_ANNOTATION = f"{GROUP}/made-of"
+ENDED_ANNOTATION = f"{GROUP}/ended"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "modelfetch-operator"}
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=modelfetch-operator"
 
@@ -100,7 +101,7 @@ def fetch_order(fetch: ModelFetch, store: ModelStore, settings: Settings, attemp
         verification_mode=spec.verification.mode,
         checksums=dict(spec.verification.checksums),
         limits=_limits(spec),
-        transfer=_transfer(spec),
+        transfer=_transfer(spec).within(_granted(spec, store)),
         egress=settings.egress,
         model=spec.model,
         deletion_policy=spec.deletion_policy,
@@ -125,6 +126,13 @@ def _transfer(spec: ModelFetchSpec) -> OrderTransfer:
     )
 
 
+def _granted(spec: ModelFetchSpec, store: ModelStore) -> int | None:
+    """Return bytes per second: the fetch's own bound, and an equal share of the store's for each of its slots."""
+    own, whole = spec.transfer.bandwidth_limit, store.spec.bandwidth_limit
+    shares = () if whole is None else (parse_size(whole) // store.spec.slots,)
+    return min((*shares, *(() if own is None else (parse_size(own),))), default=None)
+
+
 def fetch_job(
     fetch: ModelFetch, store: ModelStore, settings: Settings, order: FetchOrder, attempt: Attempt
 ) -> dict[str, Any]:
@@ -141,6 +149,7 @@ def fetch_job(
             VOLUME_ANNOTATION: volume_of(store),
             MADE_OF_ANNOTATION: made_of(store, settings),
             f"{GROUP}/fetch-name": meta.name,
+            **({ENDED_ANNOTATION: ",".join(order.ended)} if order.ended else {}),
         },
         store=store,
         settings=settings,

@@ -9,6 +9,7 @@ from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.core.conditions import Standing
+from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, volume_of
 from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
@@ -60,6 +61,11 @@ class Look:
         """Jobs of other specs, of earlier attempts, and those on their way out."""
         current = self.job
         return tuple(job for job in self.jobs if current is None or job.uid != current.uid)
+
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """Attempts on this volume that are proven to have ended, whatever spec they were of."""
+        return proven_attempts(job for job in self.jobs if job.volume == self.volume)
 
     @property
     def request(self) -> str | None:

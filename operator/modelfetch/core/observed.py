@@ -40,6 +40,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class PodEnd:
+    """What the cluster says about the end of one Pod."""
+
+    terminated: bool = False
+    """True where the kubelet reported that every container of the Pod has ended, as one that watched it end."""
+    forced: bool = False
+    """True where somebody deleted the Pod without grace: its object may go before its processes."""
+    lost: bool = False
+    """True where the Pod was given up because its node does not answer or is no more."""
+
+
+@dataclass(frozen=True)
 class JobSeen:
     """A Job that carries our labels."""
 
@@ -63,6 +75,14 @@ class JobSeen:
     """What its Pod was made of, by job.made_of."""
     refusal: str | None = None
     """The API server's words, while it lets the Job controller make no Pod."""
+    pods_ended: int = 0
+    """Pods that the Job controller has counted as ended, whether their objects are still there or not."""
+    pods_open: int = 0
+    """Pods that it knows of and has not counted yet."""
+    pods: tuple[PodEnd, ...] = ()
+    """All Pods that are there."""
+    proven: tuple[str, ...] = ()
+    """Attempts before it that were proven to have ended when it was made: what has ended stays so."""
 
 
 @dataclass(frozen=True)

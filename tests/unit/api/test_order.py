@@ -100,6 +100,22 @@ def test_order_too_large() -> None:
     assert Reason.SPEC_INVALID == raised.value.reason
 
 
+def test_failing_makes_no_order_too_large() -> None:
+    """An order that is just small enough for attempt 1 is so for attempt 100, too, and for Linux."""
+    of_digits = next(n for n in range(98_304, 0, -1) if _fits(fetch_order(checksums={"x" * n: ""})))
+    again = fetch_order(checksums={"x" * of_digits: ""}).model_copy(update={"ended": ("mf-" + "a" * 32,) * 16})
+
+    assert again == order.parse(order.dump(again))
+    assert len(order.dump(again)) < 128 * 1024
+
+
+def _fits(told: FetchOrder) -> bool:
+    try:
+        return bool(order.dump(told))
+    except FetchError:
+        return False
+
+
 @pytest.mark.parametrize(
     "text",
     [

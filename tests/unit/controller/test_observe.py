@@ -9,7 +9,16 @@ from aiohttp import web
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.main import SystemClock
 from modelfetch.controller.mirror import Mirror
-from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job, read_pod, read_store
+from modelfetch.controller.observe import (
+    Observer,
+    owners_with_files,
+    read_end,
+    read_fetch,
+    read_job,
+    read_pod,
+    read_store,
+)
+from modelfetch.core.observed import PodEnd
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, PODS
@@ -141,6 +150,74 @@ def test_an_ended_container_gives_its_code():
     }
 
     assert (137, "OOMKilled") == (read_pod(_pod(status)).exit_code, read_pod(_pod(status)).exit_reason)
+
+
+_DONE = {"terminated": {"exitCode": 1, "reason": "Error"}}
+_UNSEEN = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+
+
+def _disrupted(reason, status="True"):
+    return [{"type": "DisruptionTarget", "status": status, "reason": reason}]
+
+
+@pytest.mark.parametrize(
+    ("status", "meta", "end"),
+    [
+        ({}, {}, PodEnd(terminated=True)),
+        ({"phase": "Succeeded"}, {}, PodEnd(terminated=True)),
+        ({"phase": "Running"}, {}, PodEnd()),
+        ({"phase": "Unknown"}, {}, PodEnd()),
+        ({"containerStatuses": []}, {}, PodEnd()),
+        ({"containerStatuses": [{"name": "other", "state": _DONE}]}, {}, PodEnd()),
+        ({"containerStatuses": [{"name": "fetcher", "state": {"running": {}}}]}, {}, PodEnd()),
+        ({"containerStatuses": [{"name": "fetcher", "state": {}, "lastState": _DONE}]}, {}, PodEnd()),
+        ({"containerStatuses": [{"name": "fetcher", "state": _UNSEEN}]}, {}, PodEnd()),
+        ({"initContainerStatuses": [{"name": "proxy", "state": {"running": {}}}]}, {}, PodEnd()),
+        ({"ephemeralContainerStatuses": [{"name": "debug", "state": {"running": {}}}]}, {}, PodEnd()),
+        ({"initContainerStatuses": [{"name": "proxy", "state": _DONE}]}, {}, PodEnd(terminated=True)),
+        ({"reason": "Evicted", "conditions": _disrupted("TerminationByKubelet")}, {}, PodEnd(terminated=True)),
+        ({"reason": "NodeLost"}, {}, PodEnd(terminated=True, lost=True)),
+        ({"conditions": _disrupted("DeletionByTaintManager")}, {}, PodEnd(terminated=True, lost=True)),
+        ({"conditions": _disrupted("DeletionByPodGC")}, {}, PodEnd(terminated=True, lost=True)),
+        ({"conditions": _disrupted("DeletionByPodGC", "False")}, {}, PodEnd(terminated=True)),
+        ({}, {"deletionTimestamp": "t", "deletionGracePeriodSeconds": 30}, PodEnd(terminated=True)),
+        ({}, {"deletionTimestamp": "t", "deletionGracePeriodSeconds": 0}, PodEnd(terminated=True, forced=True)),
+        ({}, {"deletionTimestamp": "t"}, PodEnd(terminated=True, forced=True)),
+    ],
+)
+def test_the_end_of_a_pod_is_the_kubelets_word(status, meta, end):
+    """Every container of it was seen to end; nothing that others write about the Pod counts as that."""
+    usual = {"phase": "Failed", "containerStatuses": [{"name": "fetcher", "state": _DONE}]}
+
+    assert end == read_end(_pod(usual | status, **meta))
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        ({}, (0, 0)),
+        ({"failed": 1, "terminating": 0, "uncountedTerminatedPods": {}}, (1, 0)),
+        ({"failed": 1, "succeeded": 1}, (2, 0)),
+        ({"active": 1, "failed": None}, (0, 1)),
+        ({"terminating": 1}, (0, 1)),
+        ({"uncountedTerminatedPods": {"failed": ["a"], "succeeded": ["b"]}}, (0, 2)),
+    ],
+)
+def test_a_job_counts_its_pods(status, counts):
+    """Ended ones, and those that it knows of and has not counted."""
+    job = read_job(
+        {"metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}
+    )
+
+    assert counts == (job.pods_ended, job.pods_open)
+
+
+def test_a_job_passes_on_what_was_proven():
+    """The annotation that the operator wrote when it made the Job."""
+    meta = {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+
+    assert () == read_job({"metadata": meta}).proven
+    assert ("a", "b") == read_job({"metadata": {**meta, "annotations": {"modelfetch.io/ended": "a,b"}}}).proven
 
 
 def test_only_fetches_with_an_attempt_may_have_files():

@@ -8,7 +8,7 @@ import pytest
 
 from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.job import job_name, spec_hash
-from modelfetch.core.observed import UNKNOWN, Slot
+from modelfetch.core.observed import UNKNOWN, PodEnd, Slot
 from modelfetch.core.status import dump
 from modelfetch.reasons import TABLE, Backoff, Reason
 from tests.unit.core import looks
@@ -159,6 +159,31 @@ def test_the_next_attempt_starts_when_its_time_has_come():
     create, delete = decision.actions
     assert (job_name(UID, spec_hash(looks.fetch().spec), 2), "job-1") == (create.name, delete.uid)
     assert "1" == create.manifest["metadata"]["annotations"]["modelfetch.io/failures"]
+
+
+def _order(create: CreateJob):
+    (container,) = create.manifest["spec"]["template"]["spec"]["containers"]
+    return json.loads(next(e["value"] for e in container["env"] if e["name"] == "MODELFETCH_ORDER"))
+
+
+@pytest.mark.parametrize(("pod", "ended"), [(PodEnd(terminated=True), True), (PodEnd(), False)])
+def test_the_next_attempt_is_told_which_have_ended(pod, ended):
+    """Its order names the attempt before where that is proven to have ended; its Job keeps the names for the next."""
+    before = looks.ended_job(pods=(pod,), pods_ended=1)
+    seen = replace(_failed(Reason.SOURCE_UNAVAILABLE), jobs=(before,), now=NOW + timedelta(seconds=6))
+    create, _ = decide(seen).actions
+
+    assert ([before.name] if ended else []) == _order(create)["ended"]
+    assert (before.name if ended else None) == create.manifest["metadata"]["annotations"].get("modelfetch.io/ended")
+
+
+def test_an_attempt_of_another_spec_is_named_as_one_of_another_volume_is_not():
+    """What an edited fetch has left may be taken over, where it is in the same store."""
+    seen = looks.look(looks.fetch({"files": {"include": ["*.json"]}}))
+    jobs = [looks.ended_job(attempt=n, pods=(PodEnd(terminated=True),), pods_ended=1) for n in (1, 2)]
+    actions = decide(replace(seen, jobs=(jobs[0], replace(jobs[1], volume="pvc://other/")))).actions
+
+    assert [[jobs[0].name]] == [_order(a)["ended"] for a in actions if isinstance(a, CreateJob)]
 
 
 def test_retries_end_at_the_limit():

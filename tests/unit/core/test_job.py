@@ -38,6 +38,7 @@ def test_what_a_job_does_not_see_leaves_its_hash(change):
         {"storeRef": {"name": "other"}},
         {"limits": {"maxFiles": 3}},
         {"transfer": {"parallelFiles": 2}},
+        {"transfer": {"bandwidthLimit": "50Mi"}},
         {"model": {"name": "x"}},
         {"deletionPolicy": "Retain"},
     ],
@@ -145,6 +146,27 @@ def test_the_order_comes_back_as_it_was():
     order = fetch_order(looks.fetch(), looks.store(path="models-root"), SETTINGS, "mf-1")
 
     assert order == orders.parse(orders.dump(order))
+
+
+@pytest.mark.parametrize(
+    ("own", "whole", "slots", "granted"),
+    [
+        (None, None, 3, None),
+        ("50Mi", None, 3, 50 * 2**20),
+        (70_000, None, 3, 70_000),
+        (None, "30M", 3, 10**7),
+        (None, "1Mi", 100, 10_485),
+        ("20M", "30M", 3, 10**7),
+        ("5M", "30M", 3, 5 * 10**6),
+        ("5M", "30M", 1, 5 * 10**6),
+    ],
+)
+def test_the_grant_is_the_smaller_of_both_bounds(own, whole, slots, granted):
+    """The fetch's own bound, and the store's shared equally over its slots: all together never exceed the store's."""
+    fetch = looks.fetch({"transfer": {} if own is None else {"bandwidthLimit": own}})
+    store = looks.store(slots=slots, **({} if whole is None else {"bandwidthLimit": whole}))
+
+    assert granted == fetch_order(fetch, store, SETTINGS, "mf-1").transfer.bandwidth_bytes_per_s
 
 
 def test_a_removal_job_belongs_to_its_store():
