@@ -91,7 +91,7 @@ SCENARIOS = (
         server="http",
         play=plays.resume,
         peers=("curl", "aria2", "http_get"),
-        goals=(of_best_peer(0.30), at_most("fetched_again", "at most 64 MiB fetched again", 64 << 20)),
+        goals=(of_best_peer(0.30), at_most("fetched_again_mib", "at most 64 MiB fetched again", 64)),
     ),
     Scenario(
         key="B7",
@@ -138,4 +138,5 @@ SCENARIOS = (
     ),
 )
 BY_KEY = {scenario.key: scenario for scenario in SCENARIOS}
-SMOKE_PEERS = (OURS, VERIFY_OURS, VERIFY_OURS_FULL, "curl", "http_get", "sha256sum", "cp")
+SMOKE = ("B1", "B4", "B7")
+SMOKE_CONTENDERS = (OURS, VERIFY_OURS, VERIFY_OURS_FULL, "curl", "requests", "cp", "sha256sum")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.catalog import BY_KEY, SCENARIOS, SMOKE_PEERS
+from benchmarks.catalog import BY_KEY, SCENARIOS, SMOKE, SMOKE_CONTENDERS
 from benchmarks.contenders import LIMITS, PEERS
 from benchmarks.scenario import Scenario
 
@@ -40,10 +40,10 @@ def parse(arguments: list[str] | None = None) -> Options:
     if given.rounds < 1 or not 0 < given.size <= 1:
         parser.error("--rounds is at least 1, --size more than 0 and at most 1")
     return Options(
-        scenarios=[BY_KEY[key] for key in given.scenario] or SCENARIOS,
+        scenarios=[BY_KEY[key] for key in given.scenario or (SMOKE if given.smoke else BY_KEY)],
         rounds=1 if given.smoke else given.rounds,
         scale=0.001 if given.smoke else given.size,
-        only=SMOKE_PEERS if given.smoke else given.only,
+        only=SMOKE_CONTENDERS if given.smoke else given.only,
         deadline_s=given.deadline,
         output=given.output,
         home=given.home,

@@ -20,11 +20,12 @@ class Goal:
     text: str
     bound: float
     value: Value
+    ours: str = OURS
 
     def judged(self, figures: Figures) -> dict[str, Any]:
-        """Return the goal with its value and whether it is met, as results files hold it."""
+        """Return the goal with its value and whether it is met, as results files hold it; a failed run misses it."""
         value = self.value(figures)
-        met = None if value is None else round(value, 4) <= self.bound
+        met = False if figures.failed(self.ours) else None if value is None else round(value, 4) <= self.bound
         return {"text": self.text, "bound": self.bound, "value": None if value is None else round(value, 4), "met": met}
 
 
@@ -32,12 +33,12 @@ def _ratio(over: float | None, under: float | None) -> float | None:
     return None if over is None or not under else over / under
 
 
-def of_best_peer(bound: float, ours: str = OURS) -> Goal:
+def of_best_peer(bound: float) -> Goal:
     """Wall time beside that of the best peer that ends verified."""
 
     def value(figures: Figures) -> float | None:
         best = figures.best_peer()
-        return _ratio(figures.median(ours), best[1] if best else None)
+        return _ratio(figures.median(OURS), best[1] if best else None)
 
     return Goal(f"wall ≤ {bound:g} × the best peer", bound, value)
 
@@ -55,9 +56,8 @@ def of_limit(bound: float) -> Goal:
 def of(other: str, bound: float, ours: str = OURS) -> Goal:
     """Wall time beside that of one contender."""
     who = "" if ours == OURS else f"{ours}: "
-    return Goal(
-        f"{who}wall ≤ {bound:g} × {other}", bound, lambda figures: _ratio(figures.median(ours), figures.median(other))
-    )
+    text = f"{who}wall ≤ {bound:g} × {other}"
+    return Goal(text, bound, lambda figures: _ratio(figures.median(ours), figures.median(other)), ours)
 
 
 def of_fact(fact: str, words: str, bound: float) -> Goal:

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import cgroup
 from benchmarks.bench import Bench
 from benchmarks.contenders import OURS, PEERS, Task, call, published, store_of
+from benchmarks.files import MIB
 from benchmarks.measure import Cost, end_group
 from benchmarks.peers.job import digest
 from benchmarks.samples import Sample
@@ -50,7 +51,8 @@ def resume(bench: Bench, turn: Turn) -> Sample:
         log.mark()
         cost = _run(bench, turn, replace(task, resume=True))
         sent = log.since_mark().body_bytes
-        counts = {"sent_after_kill": sent, "fetched_again": before + sent - task.collection.size}
+        again = before + sent - task.collection.size
+        counts = {"sent_after_kill_mib": round(sent / MIB, 2), "fetched_again_mib": round(again / MIB, 2)}
         return _sample(cost, _unpublished(turn, task), counts)
 
 
@@ -85,12 +87,12 @@ def second_model(bench: Bench, turn: Turn) -> Sample:
         counts: dict[str, float] = {}
         if turn.contender == OURS:
             first = _run(bench, turn, replace(task, collection=bench.collections["whole"]))
-            counts = {"first_fetch_s": first.wall_s, "disk_before": bytes_on_disk(out)}
+            counts = {"first_fetch_s": round(first.wall_s, 4), "disk_before": bytes_on_disk(out)}
         log.mark()
         cost = _run(bench, turn, task)
         counts["body_bytes"] = log.since_mark().body_bytes
         if turn.contender == OURS:
-            counts["added_mib"] = (bytes_on_disk(out) - counts.pop("disk_before")) / (1 << 20)
+            counts["added_mib"] = round((bytes_on_disk(out) - counts.pop("disk_before")) / MIB, 3)
         return _sample(cost, _unpublished(turn, task), counts)
 
 
@@ -104,7 +106,7 @@ def verify(bench: Bench, turn: Turn) -> Sample:
 
 def confined(bench: Bench, turn: Turn) -> Sample:
     """Bring the collection into an empty folder in a cgroup of 256 MiB."""
-    with bench.folder(turn) as out, cgroup.limited(256 << 20) as group:
+    with bench.folder(turn) as out, cgroup.limited(256 * MIB) as group:
         task = turn.task(bench, out)
         plain = call(turn.contender, task, bench.python)
         cost = replace(plain, arguments=group.entered_by(plain.arguments)).cost(bench.output(turn), bench.deadline_s)

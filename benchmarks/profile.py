@@ -23,7 +23,7 @@ def profile(bench: Bench, scenario: Scenario, target: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     with bench.folder(turn) as out:
         plain = call(OURS, turn.task(bench, out), bench.python)
-        spy = [str(bench.python.with_name("py-spy")), "record", "--native", "--threads", "--nonblocking"]
+        spy = [str(bench.python.with_name("py-spy")), "record", "--native", "--threads"]
         flags = ["--rate", str(RATE), "--format", "raw", "--output", str(target), "--"]
         cost = replace(plain, arguments=[*spy, *flags, *plain.arguments]).cost(bench.output(turn), bench.deadline_s)
     if cost.complaint:

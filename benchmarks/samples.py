@@ -36,10 +36,14 @@ class Figures:
         """Return the runs of a contender that ended well."""
         return [sample for sample in self.samples.get(name, []) if not sample.complaint]
 
+    def failed(self, name: str) -> bool:
+        """Return whether a run of a contender ended badly."""
+        return len(self.good(name)) < len(self.samples.get(name, []))
+
     def median(self, name: str, what: str = "wall_s") -> float | None:
         """Return the median of a cost or a fact; None where no run ended well, or one ended badly."""
         good = self.good(name)
-        if not good or len(good) < len(self.samples[name]):
+        if not good or self.failed(name):
             return None
         values = [getattr(sample, what, None) if hasattr(sample, what) else sample.facts.get(what) for sample in good]
         known = [value for value in values if value is not None]

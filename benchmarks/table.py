@@ -44,7 +44,13 @@ def goals(results: Results) -> str:
     lines = ["| | goal | reached | |", "| --- | --- | --- | --- |"]
     for key, row in ordered(results):
         for goal in row["goals"]:
-            value = "not measured" if goal["value"] is None else f"{goal['value']:.3g}"
+            value = (
+                f"{goal['value']:.4g}"
+                if goal["value"] is not None
+                else "failed"
+                if goal["met"] is False
+                else "not measured"
+            )
             verdict = {True: "met", False: "**missed**", None: ""}[goal["met"]]
             lines.append(f"| {key} | {goal['text']} | {value} | {verdict} |")
     return "\n".join(lines)

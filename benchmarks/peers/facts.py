@@ -10,7 +10,7 @@ import time
 from importlib import metadata
 
 PACKAGES = ("huggingface_hub", "hf_transfer", "requests", "obstore", "pycurl", "kserve-storage", "blake3", "py-spy")
-_BYTES = 256 << 20
+_BYTES = 128 << 20
 
 
 def version(package: str) -> str | None:

@@ -5,6 +5,7 @@ the Lua module there is no port with a delay.
 """
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ DELAY_S = 0.03
 _CONFIGURATION = """\
 daemon off;
 worker_processes 2;
+{user}
 pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;
 {modules}
@@ -99,7 +101,9 @@ def _configured(root: Path, folder: Path, ports: dict[str, int], certificate: Pa
         for kind, port in ports.items()
     ]
     modules = "".join(f"load_module {path};\n" for path in LUA) if can_delay() else ""
-    return _CONFIGURATION.format(root=root, folder=folder, modules=modules, servers="".join(servers))
+    # Workers of root's nginx would be nobody, who may not read what root keeps to itself.
+    user = "user root;" if os.geteuid() == 0 else ""
+    return _CONFIGURATION.format(root=root, folder=folder, modules=modules, servers="".join(servers), user=user)
 
 
 def free_ports(count: int) -> list[int]:
