@@ -15,7 +15,8 @@ from types import FrameType
 from modelfetch.api.order import FetchOrder, Order, RemoveOrder
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome, tending
-from modelfetch.fetcher.pipeline import Parts, run
+from modelfetch.fetcher.crew import Parts
+from modelfetch.fetcher.pipeline import run
 from modelfetch.fetcher.progress import Emit, Progress
 from modelfetch.fetcher.secrecy import Secrecy
 from modelfetch.reasons import Reason
@@ -92,6 +93,10 @@ def _fetch(order: FetchOrder, around: Surroundings, progress: Progress, counters
                 Reason.DEADLINE_EXCEEDED, f"expected the fetch to end within {order.transfer.deadline_s:g} s"
             )
 
+    def pause(seconds: float) -> None:
+        around.stop.wait(seconds)
+        check()
+
     with Session(rules, around.clock, around.stop, limits=limits, retry=retry, ca_file=order.egress.ca_file) as session:
         source = open_source(order, Access(session, around.read_token))
         parts = Parts(
@@ -100,6 +105,7 @@ def _fetch(order: FetchOrder, around: Surroundings, progress: Progress, counters
             make_engine=make_engine,
             progress=progress,
             check=check,
+            pause=pause,
         )
         return run(order, parts)
 

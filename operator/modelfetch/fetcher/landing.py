@@ -4,7 +4,8 @@ Comes in: planned files, an ingest. Goes out: `Landing`s: sinks for the engine, 
 ten thousand files holds only those open that are in transfer.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -12,8 +13,11 @@ from modelfetch.errors import FetchError
 from modelfetch.fetcher.plan import PlannedFile
 from modelfetch.reasons import Reason
 from modelfetch.store.blobs import Blob
-from modelfetch.store.ingest import Ingest, Partial
+from modelfetch.store.ingest import Ingest
+from modelfetch.store.journal import Settled
+from modelfetch.store.partial import RecordedPartial
 from modelfetch.store.store import Store
+from modelfetch.store.sums import write_sums
 from modelfetch.transfer.engine import Moved
 from modelfetch.transfer.reader import Identity
 from modelfetch.transfer.sink import NOTHING, Kept
@@ -40,69 +44,94 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Berth:
-    """What all files of an attempt share: the private folder and the allowance."""
+    """What all files of an attempt share: the private folder, the allowance, and who is told of written bytes."""
 
     ingest: Ingest
     allowance: Allowance
-    _lock: Lock = field(default_factory=Lock)
+    wrote: Callable[[int], None]
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def create(self, name: str) -> Partial:
-        """Return a new private file; safe from several threads."""
-        with self._lock:
-            return self.ingest.create(name)
+    def number(self) -> int:
+        """Return a number for a private file that no other file of this attempt has."""
+        return next(self._numbers)
 
 
 @dataclass
 class Landing:
-    """One file on its way into the store; a `FileSink` of the engine."""
+    """One file on its way into the store; a `FileSink` of the engine. `partial` holds what an earlier attempt left."""
 
     file: PlannedFile
     number: int
+    key: str
     berth: Berth
-    _partial: Partial | None = None
+    partial: RecordedPartial | None = None
     _end: int = 0
     _lock: Lock = field(default_factory=Lock)
 
-    def write_at(self, offset: int, data: memoryview) -> None:
-        """All of `data` stands at `offset`; raises FetchError as the volume or the allowance says."""
-        end = offset + len(data)
-        with self._lock:
-            grown, self._end = max(0, end - self._end), max(end, self._end)
-        if self.file.size is None and grown:
-            self.berth.allowance.take(grown)
-        self._opened().write_at(offset, data)
-
     def kept(self, check: Callable[[], None]) -> Kept:
-        """Return what an earlier run left: nothing."""
-        check()
-        return NOTHING
+        """Return what an earlier attempt left and what this one has, read again.
+
+        Nothing where neither a digest nor the server could tell that it belongs to another version.
+        """
+        if self.partial is None:
+            return NOTHING
+        kept = self.partial.kept(check)
+        is_told_apart = self.file.sha256 or self.file.git_blob or kept.identity.is_strong
+        if not is_told_apart or self.file.size not in (None, kept.identity.size):
+            self.truncate(0)
+            return NOTHING
+        if self.file.size is None:
+            self._grow(max(kept.segments, default=0))
+        return kept
 
     def opened(self, identity: Identity) -> None:
         """What is written from now on belongs to this version."""
+        self._opened().opened(identity)
+
+    def write_at(self, offset: int, data: memoryview) -> None:
+        """All of `data` stands at `offset`; raises FetchError as the volume or the allowance says."""
+        self._grow(offset + len(data))
+        self._opened().write_segment(offset, data)
+        self.berth.wrote(len(data))
 
     def read_at(self, offset: int, room: memoryview) -> None:
-        """Fill `room`."""
+        """Fill `room` with the bytes at `offset`."""
+        self._opened().read_segment(offset, room)
 
     def hashed(self, size: int, state: bytes | None) -> None:
-        """The first `size` bytes were hashed."""
+        """The first `size` bytes went through the hash."""
+        self._opened().hashed(size, state)
 
     def truncate(self, size: int) -> None:
-        """The file is `size` bytes long."""
+        """The file is `size` bytes long, and nothing of an earlier attempt is relied on."""
         with self._lock:
             shrunk, self._end = self._end - size, size
         if self.file.size is None:
             self.berth.allowance.take(-shrunk)
-        self._opened().truncate(size)
+        opened = self._opened()
+        opened.forget()
+        opened.partial.truncate(size)
 
     def commit(self, store: Store, moved: Moved) -> Blob:
         """Publish the verified content under its digest and return it; the private file is gone then."""
-        blob = store.blobs.commit(self.berth.ingest, self._opened(), moved.sha256, moved.size)
+        opened, ingest = self._opened(), self.berth.ingest
+        digests = opened.digests(moved.size)
+        blob = store.blobs.commit(ingest, opened.partial, moved.sha256, moved.size)
+        ingest.journal.append([Settled(self.key)])
+        if digests is not None:
+            write_sums(ingest, moved.sha256, moved.size, digests)
         if self.file.git_blob is not None:
-            store.blobs.remember_git_blob(self.berth.ingest, self.file.git_blob, blob)
+            store.blobs.remember_git_blob(ingest, self.file.git_blob, blob)
         return blob
 
-    def _opened(self) -> Partial:
+    def _grow(self, end: int) -> None:
         with self._lock:
-            if self._partial is None:
-                self._partial = self.berth.create(str(self.number))
-            return self._partial
+            grown, self._end = max(0, end - self._end), max(end, self._end)
+        if self.file.size is None and grown:
+            self.berth.allowance.take(grown)
+
+    def _opened(self) -> RecordedPartial:
+        with self._lock:
+            if self.partial is None:
+                self.partial = self.berth.ingest.receive(self.number, self.key)
+            return self.partial

@@ -5,46 +5,24 @@ FetchError of the first step that could not go on. Every verified file is a blob
 the next one begins with what this one had.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 from modelfetch.api.order import FetchOrder, OrderLimits
-from modelfetch.errors import FetchError
 from modelfetch.fetcher import describe, verify
-from modelfetch.fetcher.landing import Allowance, Berth, Landing
+from modelfetch.fetcher.checkpoints import Checkpoints
+from modelfetch.fetcher.crew import Crew, Parts
+from modelfetch.fetcher.landing import Allowance, Berth
 from modelfetch.fetcher.plan import Plan, PlannedFile, check_sizes, make_plan
 from modelfetch.fetcher.progress import Progress
 from modelfetch.fetcher.reuse import Blobs, Shelf
-from modelfetch.fetcher.sized import SizedReader
-from modelfetch.reasons import Reason
 from modelfetch.report import Artifact
-from modelfetch.sources.base import Listing, Source
+from modelfetch.sources.base import Listing
 from modelfetch.store.ingest import Ingest
 from modelfetch.store.manifest import Manifest, Owner
 from modelfetch.store.store import Store
-from modelfetch.transfer.engine import Engine, Item, Moved
-
-BLOCK_BYTES = 4096
-"""What a name, a folder or the end of a file takes on a volume beside its bytes."""
 
 ABANDONED_S = 2 * 86_400.0
 """Private folders of runs that were killed are removed after this time, or twice the order's deadline if longer."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What carries an order out; `check` raises FetchError when the attempt shall end.
-
-    The store is opened when the source has answered: a typing error makes no folder.
-    """
-
-    source: Source
-    open_store: Callable[[], AbstractContextManager[Store]]
-    make_engine: Callable[[Store], Engine]
-    progress: Progress
-    check: Callable[[], None]
 
 
 def run(order: FetchOrder, parts: Parts) -> Artifact:
@@ -53,16 +31,19 @@ def run(order: FetchOrder, parts: Parts) -> Artifact:
     listing = parts.source.list()
     plan = make_plan(listing, order)
     parts.progress.resolve(describe.resolved(listing, plan), {file.path: file.size for file in plan.files})
-    with parts.open_store() as store, store.ingest(order.attempt) as ingest:
+    with (
+        parts.open_store() as store,
+        store.ingest(order.attempt, order.owner) as ingest,
+        Checkpoints(ingest) as checkpoints,
+    ):
         store.sweep(store.plan_sweep(max(ABANDONED_S, 2 * order.transfer.deadline_s)))
         shelf = Shelf(store, ingest, parts.check)
         blobs = shelf.take(plan, parts.progress, order.transfer.parallel_files)
         plan = with_sizes(plan, blobs, order.limits)
         missing = first_of_each(plan, blobs)
-        require_room(missing, store)
         parts.progress.enter("Downloading")
-        berth = Berth(ingest, Allowance(order.limits.max_total_size, plan.known_bytes))
-        blobs |= transfer(missing, berth, listing, parts, shelf.store)
+        berth = Berth(ingest, Allowance(order.limits.max_total_size, plan.known_bytes), checkpoints.wrote)
+        blobs |= Crew(order, listing, parts, shelf, berth).bring(missing)
         with_sizes(plan, blobs, order.limits)  # files of one content are received once and count each
         count_copies(plan, missing, blobs, parts.progress)
         parts.check()
@@ -86,39 +67,6 @@ def first_of_each(plan: Plan, blobs: Blobs) -> list[PlannedFile]:
         if key not in blobs:
             first.setdefault(key, file)
     return list(first.values())
-
-
-def require_room(missing: list[PlannedFile], store: Store) -> None:
-    """Return when the volume has room for what is listed; raises FetchError(InsufficientStorage), before any byte."""
-    content = sum(file.size or 0 for file in missing)
-    needed, free = content + BLOCK_BYTES * (2 * len(missing) + 32), store.free_bytes()
-    if needed > free:
-        raise FetchError(
-            Reason.INSUFFICIENT_STORAGE,
-            f"expected {needed} bytes free for {len(missing)} files of {content} bytes, got {free}",
-        )
-    names, inodes = 2 * len(missing) + 32, store.free_inodes()
-    if inodes is not None and names > inodes:
-        raise FetchError(Reason.INSUFFICIENT_STORAGE, f"expected {names} inodes free for the files, got {inodes}")
-
-
-def transfer(files: list[PlannedFile], berth: Berth, listing: Listing, parts: Parts, store: Store) -> Blobs:
-    """Return the files' content as blobs: received, compared, committed one by one as they come."""
-    blobs = Blobs()
-    landings = {file.path: Landing(file, number, berth) for number, file in enumerate(files)}
-
-    def item(file: PlannedFile) -> Item:
-        reader = parts.source.reader(file.remote, listing.commit)
-        sized = SizedReader(reader, partial(parts.progress.learn_size, file.path))
-        return Item(file.path, sized, landings[file.path], verify.expected(file))
-
-    def commit(moved: Moved) -> None:
-        landing = landings[moved.item.path]
-        blobs[verify.content_key(landing.file)] = landing.commit(store, moved)
-
-    if files:
-        parts.make_engine(store).run([item(file) for file in files], commit)
-    return blobs
 
 
 def count_copies(plan: Plan, moved: list[PlannedFile], blobs: Blobs, progress: Progress) -> None:

@@ -12,9 +12,10 @@ from modelfetch.reasons import Reason
 from modelfetch.store import layout
 from modelfetch.store.facts import Facts
 from modelfetch.store.fs import Volume
-from modelfetch.store.ingest import Ingest, Partial, is_sound
+from modelfetch.store.ingest import Ingest, is_sound
 from modelfetch.store.layout import Steps
 from modelfetch.store.manifest import ManifestFile
+from modelfetch.store.partial import Partial
 from modelfetch.store.probe import Capabilities, Links
 
 _ROUNDS = 8

@@ -1,7 +1,8 @@
-"""The private folder of one attempt: files being written, and pins on blobs that it needs.
+"""The private folder of one attempt: files being written, their journal, and pins on blobs that it needs.
 
 Comes in: bytes at offsets. Goes out: a `Partial`, which blobs.py commits. Nothing in here is visible to consumers, and
-no other program opens these files for writing: a late writer can only ever hurt its own attempt.
+no other program opens these files for writing: a late writer can only ever hurt its own attempt. What a failed attempt
+has verified stays for the next one (adoption.py) until it is swept.
 
 A pin keeps a blob for the attempt: a second hard link, or, where the volume has none, an empty file with the blob's
 name. A removal looks at the pins of all attempts before it deletes anything, so the order is always: pin first, then
@@ -12,6 +13,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
@@ -19,90 +21,92 @@ from modelfetch.store import layout
 from modelfetch.store.facts import Facts
 from modelfetch.store.faults import Vanished
 from modelfetch.store.fs import PRIVATE_FOLDER, Volume
+from modelfetch.store.journal import FileLog, Forgotten, Head
+from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
+from modelfetch.store.partial import Partial, RecordedPartial
 from modelfetch.store.private_file import PrivateFile
 from modelfetch.store.probe import Capabilities, Links
-
-
-class Partial:
-    """A file being written. Offsets and sizes are bytes; several threads may write at once."""
-
-    def __init__(self, file: PrivateFile, volume: Volume) -> None:
-        self._file = file
-        self._volume = volume
-
-    @property
-    def is_open(self) -> bool:
-        """True until the file was committed, closed or discarded."""
-        return self._file.is_open
-
-    @property
-    def path(self) -> Steps:
-        """Where the file is, for messages and for the commit."""
-        return self._file.path
-
-    def write_at(self, offset: int, data: memoryview) -> None:
-        """Write all of `data` at `offset`; raises FetchError as the volume answers."""
-        self._file.write_at(offset, data, step="file.write")
-
-    def truncate(self, size_bytes: int) -> None:
-        """Cut or extend the file."""
-        self._file.truncate(size_bytes, step="file.truncate")
-
-    def size_bytes(self) -> int:
-        """Return the size as written so far."""
-        return self._file.size_bytes()
-
-    def close(self) -> None:
-        """Stop writing for good, without a promise about the content; a commit closes by itself."""
-        self._file.close()
-
-    def finish(self) -> Facts:
-        """Make the content durable and read-only and close it; on an error the file is discarded."""
-        try:
-            return self._file.finish(step="file.finish")
-        except FetchError:
-            self._file.close_after_failure()
-            self.discard_after_failure()
-            raise
-
-    def discard(self) -> None:
-        """Close and remove the file. A second call does nothing."""
-        self._file.close_after_failure()
-        self._volume.remove(self.path, step="file.discard")
-
-    def close_after_failure(self) -> None:
-        """Stop writing while another error is on its way."""
-        self._file.close_after_failure()
-
-    def discard_after_failure(self) -> None:
-        """Discard the file while another error is on its way."""
-        try:
-            self.discard()
-        except FetchError:
-            return  # the volume fails as a whole; the file never gets another name
+from modelfetch.store.processes import Process
+from modelfetch.transfer.reader import Identity
 
 
 class Ingest:
     """The folder of one run of an attempt; made by `Store.ingest`."""
 
-    def __init__(self, volume: Volume, folder: Steps, capabilities: Capabilities) -> None:
+    def __init__(self, volume: Volume, folder: Steps, capabilities: Capabilities, journal: JournalFile) -> None:
         self.volume = volume
         self.folder = folder
         self.capabilities = capabilities
+        self.journal = journal
         self._open: list[Partial] = []
+        self._recorded: list[RecordedPartial] = []
+        self._lock = Lock()
 
     def create(self, name: str) -> Partial:
         """Return a new private file; `name` is one step, unique in this ingest (such as the file's number)."""
-        file = self.volume.create(layout.partial(self.folder, name), step="file.create")
-        partial = Partial(file, self.volume)
-        self._open = [*(other for other in self._open if other.is_open), partial]
-        return partial
+        return self._opened(self.volume.create(layout.partial(self.folder, name), step="file.create"))
+
+    def receive(self, number: int, key: str) -> RecordedPartial:
+        """Return a new private file for the content with this key, from which another attempt can go on."""
+        return self._record(self.create(str(number)), FileLog(number, key, Identity()))
+
+    def take_over(self, path: Steps, log: FileLog, number: int) -> RecordedPartial:
+        """Make a private file of an ended attempt this one's own; raises Vanished where it is gone.
+
+        Written down first: a kill in between leaves the file to its old journal.
+        """
+        mine = layout.partial(self.folder, str(number))
+        self.journal.append(log.records(number))
+        self.journal.sync()
+        try:
+            self.volume.rename(path, mine, step="file.adopt")
+            partial = self._opened(self.volume.reopen(mine, step="file.reopen"))
+        except FetchError:
+            self.journal.append([Forgotten(number)])
+            raise
+        return self._record(partial, log.renumbered(number))
+
+    def checkpoint(self) -> None:
+        """What was written before this call is durable, with what the journal says of it."""
+        with self._lock:
+            recorded = [file for file in self._recorded if file.partial.is_open]
+            self._recorded = recorded
+        for file in recorded:
+            file.checkpoint()
+        self.journal.sync()
 
     def close(self) -> None:
-        """Close what is still being written; it is lost with the folder."""
+        """Close what is still being written."""
         for partial in self._open:
             partial.close_after_failure()
+        self.journal.close()
+
+    def leave(self) -> bool:
+        """Make durable what another attempt may go on from and close everything; False where there is nothing."""
+        worth = {file.partial.path for file in self._recorded if file.is_worth_keeping}
+        try:
+            self.checkpoint()
+        except FetchError:
+            pass  # what is not durable is found out when it is read again
+        self.close()
+        inside = {(*self.folder, name): layout.pinned(name) is not None for name in self.volume.names(self.folder)}
+        for path, is_pin in inside.items():
+            if not is_pin and path not in worth and path != layout.journal(self.folder):
+                self.volume.remove_tree(path, step="ingest.remove")
+        return bool(worth) or any(inside.values())
+
+    def _opened(self, file: PrivateFile) -> Partial:
+        partial = Partial(file, self.volume)
+        with self._lock:
+            self._open = [*(other for other in self._open if other.is_open), partial]
+        return partial
+
+    def _record(self, partial: Partial, log: FileLog) -> RecordedPartial:
+        recorded = RecordedPartial(partial, self.journal, log)
+        with self._lock:
+            self._recorded.append(recorded)
+        return recorded
 
     def staged(self, name: str) -> Steps:
         """Return a private name that is free, for something that is renamed into its place."""
@@ -167,16 +171,30 @@ def is_sound(facts: Facts | None, size_bytes: int, capabilities: Capabilities) -
 
 
 @contextmanager
-def ingesting(volume: Volume, attempt: str, capabilities: Capabilities) -> Iterator[Ingest]:
-    """Hold a new private folder; it is removed at the end, whatever happened."""
+def ingesting(volume: Volume, attempt: str, capabilities: Capabilities, owner: str = "") -> Iterator[Ingest]:
+    """Hold a new private folder. It is removed at the end; after an error what is of use stays for the next attempt."""
     folder = layout.ingest(attempt, secrets.token_hex(4))
     volume.make_folder(folder, PRIVATE_FOLDER, step="ingest.create")
-    ingest = Ingest(volume, folder, capabilities)
+    journal = JournalFile(volume.create(layout.journal(folder), step="journal.create"))
+    ingest = Ingest(volume, folder, capabilities, journal)
+    is_left = False
     try:
+        journal.append([Head(attempt, owner, Process.current())])
         yield ingest
+    except BaseException:
+        is_left = _leave(ingest)
+        raise
     finally:
         ingest.close()
-        _remove_leftover(volume, folder, step="ingest.remove")
+        if not is_left:
+            _remove_leftover(volume, folder, step="ingest.remove")
+
+
+def _leave(ingest: Ingest) -> bool:
+    try:
+        return ingest.leave()
+    except FetchError:
+        return True  # better a folder too many than verified bytes lost; a sweep takes it
 
 
 def _remove_leftover(volume: Volume, folder: Steps, *, step: str) -> None:

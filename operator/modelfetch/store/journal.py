@@ -10,7 +10,7 @@ Pure: attempts.py reads journals from a volume, partials.py writes them.
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelfetch.store.processes import Process
 from modelfetch.transfer.reader import Identity
@@ -18,24 +18,29 @@ from modelfetch.transfer.segments import SEGMENT_BYTES
 
 FORMAT = 1
 _CRC_HEX = 8
+_STATES = 16
+"""How many states of a file are remembered: the older ones serve only where much of the prefix was lost."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """Whose journal it is. `stamp` is the volume's time when it was made, `owner` identifies the model's owner."""
+    """Whose journal it is; `owner` identifies the owner of the model."""
 
     attempt: str
     owner: str
     process: Process
-    stamp: float
 
 
 @dataclass(frozen=True)
 class Claim:
-    """This attempt fetches the content with this key by itself; `size` in bytes where it is known."""
+    """This attempt fetches the content with this key by itself, since `stamp`, the volume's time in seconds.
+
+    `size` in bytes where it is known.
+    """
 
     key: str
     size: int | None
+    stamp: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,11 @@ class FileLog:
         """Bytes that were written."""
         return sum(length for length, _digest in self.segments.values())
 
+    def renumbered(self, number: int) -> "FileLog":
+        """Return the same of another private file."""
+        states = [replace(state, number=number) for state in self.states]
+        return FileLog(number, self.key, self.identity, dict(self.segments), states)
+
     def records(self, number: int) -> list[Record]:
         """Return what another journal has to say to take the file over as its own `number`."""
         begun: list[Record] = [Begun(number, self.key, self.identity)]
@@ -117,7 +127,7 @@ class Log:
     """What a whole journal says."""
 
     head: Head
-    claims: dict[str, int | None] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
     is_granted: bool = False
     files: dict[int, FileLog] = field(default_factory=dict)
 
@@ -125,13 +135,13 @@ class Log:
     def pending_bytes(self) -> int:
         """Bytes that this attempt has still to write, as far as it knows."""
         written = {file.key: file.size_bytes for file in self.files.values()}
-        return sum(max(0, (size or 0) - written.get(key, 0)) for key, size in self.claims.items())
+        return sum(max(0, (claim.size or 0) - written.get(claim.key, 0)) for claim in self.claims.values())
 
     def take(self, record: Record) -> None:
         """Learn one more record."""
         match record:
-            case Claim(key, size):
-                self.claims[key] = size
+            case Claim(key):
+                self.claims[key] = record
             case Granted():
                 self.is_granted = True
             case Begun(number, key, identity):
@@ -139,7 +149,7 @@ class Log:
             case Segment(number, start, length, digest) if number in self.files:
                 self.files[number].segments[start] = (length, digest)
             case State(number) if number in self.files:
-                self.files[number].states.append(record)
+                self.files[number].states = [*self.files[number].states[1 - _STATES :], record]
             case Forgotten(number):
                 self.files.pop(number, None)
             case Settled(key):
@@ -175,10 +185,10 @@ def _line(fields: list[object]) -> bytes:
 
 def _fields(record: Record) -> list[object]:
     match record:
-        case Head(attempt, owner, process, stamp):
-            return ["head", FORMAT, SEGMENT_BYTES, attempt, owner, process.as_list(), stamp]
-        case Claim(key, size):
-            return ["claim", key, size]
+        case Head(attempt, owner, process):
+            return ["head", FORMAT, SEGMENT_BYTES, attempt, owner, process.as_list()]
+        case Claim(key, size, stamp):
+            return ["claim", key, size, stamp]
         case Granted():
             return ["granted"]
         case Begun(number, key, identity):
@@ -205,11 +215,11 @@ def _record(line: bytes) -> Record | None:
 
 def _from_fields(fields: list[object]) -> Record | None:
     match fields:
-        case ["head", int(version), int(segment), str(attempt), str(owner), list(process), float(stamp)]:
+        case ["head", int(version), int(segment), str(attempt), str(owner), list(process)]:
             known = version == FORMAT and segment == SEGMENT_BYTES
-            return Head(attempt, owner, Process.of_list(process), stamp) if known else None
-        case ["claim", str(key), int() | None as size]:
-            return Claim(key, size)
+            return Head(attempt, owner, Process.of_list(process)) if known else None
+        case ["claim", str(key), int() | None as size, float(stamp)]:
+            return Claim(key, size, stamp)
         case ["granted"]:
             return Granted()
         case ["begun", int(number), str(key), str() | None as etag, str() | None as modified, int() | None as size]:

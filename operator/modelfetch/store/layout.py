@@ -37,6 +37,9 @@ MODELS: Steps = ("models",)
 INGEST: Steps = ("ingest",)
 TRASH: Steps = ("trash",)
 
+CURRENT_NAME = "current"
+OWNER_NAME = "owner.json"
+
 FOREIGN_BUT_FINE = frozenset({"lost+found", ID_CLAIM[0]})
 """Names that may stand in a root that is not a store yet."""
 
@@ -107,6 +110,11 @@ def is_blob_name(name: str) -> bool:
     return _HEX.fullmatch(name) is not None
 
 
+def is_git_id(name: str) -> bool:
+    """True for git's id of a blob."""
+    return _GIT_HEX.fullmatch(name) is not None
+
+
 def manifest(digest: str) -> Steps:
     """Return where the manifest with this digest (`sha256:<hex>`) lies."""
     return (*MANIFESTS, f"{digest_hex(digest)}.json")
@@ -150,12 +158,12 @@ def revision(namespace: str, name: str, revision: str) -> Steps:
 
 def current(namespace: str, name: str) -> Steps:
     """Return the link that consumers mount."""
-    return (*model(namespace, name), "current")
+    return (*model(namespace, name), CURRENT_NAME)
 
 
 def owner(namespace: str, name: str) -> Steps:
     """Return the record of whose the model is."""
-    return (*model(namespace, name), "owner.json")
+    return (*model(namespace, name), OWNER_NAME)
 
 
 def blob_link(tree_file: Steps, sha256: str) -> str:
@@ -187,6 +195,11 @@ def partial(folder: Steps, name: str) -> Steps:
     return (*folder, check_step(f"file-{name}"))
 
 
+def journal(folder: Steps) -> Steps:
+    """Return the journal of an ingest folder."""
+    return (*folder, "journal")
+
+
 def pin(folder: Steps, sha256: str) -> Steps:
     """Return the name that keeps a blob for an attempt."""
     return (*folder, _PIN_PREFIX + sha256_hex(sha256))
@@ -216,6 +229,11 @@ def trashed_manifest(digest: str) -> Steps:
 def trashed_blob(sha256: str, nonce: str) -> Steps:
     """Return where a removed blob waits for the second look at the manifests."""
     return (*TRASH, check_step(f"blob.{sha256_hex(sha256)}.{nonce}"))
+
+
+def trashed_damage(sha256: str, nonce: str) -> Steps:
+    """Return where a damaged blob waits for somebody to look at it, until the next removal."""
+    return (*TRASH, check_step(f"damaged.{sha256_hex(sha256)}.{nonce}"))
 
 
 def trash_kind(name: str) -> tuple[str, str]:

@@ -3,9 +3,11 @@
 Comes in: a descriptor that fs.py opened. Goes out: what stands in the file, or a FetchError as the volume answers.
 """
 
+import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,10 +16,16 @@ from modelfetch.reasons import Reason
 from modelfetch.store.facts import Facts, facts_of
 from modelfetch.store.faults import Room, explained
 from modelfetch.store.layout import Steps
+from modelfetch.store.readable import read_fully
 
 Hook = Callable[[str], None]
 
 PUBLIC_FILE = 0o444
+
+_AGAIN_LIMIT = 50
+_AGAIN_S = 0.02
+"""A volume that takes nothing of a write for a second, in spite of 50 calls, is broken; by gut."""
+_NO_ROOM = (Reason.INSUFFICIENT_STORAGE, Reason.QUOTA_EXCEEDED)
 
 
 class PrivateFile:
@@ -30,11 +38,32 @@ class PrivateFile:
         self._room = room
         self._writers = 0
         self._idle = threading.Condition()
+        self._doubt: FetchError | None = None
 
     @property
     def is_open(self) -> bool:
         """True until the descriptor was given back."""
         return self._fd >= 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """True once bytes were lost: the file is good for nothing any more."""
+        return self._doubt is not None
+
+    @contextmanager
+    def _relied_on(self, step: str, harmless: tuple[Reason, ...] = ()) -> Iterator[None]:
+        """Remember an error of the block, except for `harmless` ones: nobody writes or syncs the file after it.
+
+        A kernel marks pages that it could not write as clean: an fsync that is asked again reports success.
+        """
+        if self._doubt is not None:
+            raise self._doubt
+        try:
+            with explained(step, self.path, self._room):
+                yield
+        except FetchError as error:
+            self._doubt = None if error.reason in harmless else error
+            raise
 
     @contextmanager
     def _writing(self) -> Iterator[int]:
@@ -52,28 +81,25 @@ class PrivateFile:
 
     def write_at(self, offset: int, data: memoryview, *, step: str) -> None:
         """Write all of `data` at `offset` bytes, however many calls it takes; several threads may write at once."""
-        with self._writing() as fd, explained(step, self.path, self._room):
+        with self._writing() as fd, self._relied_on(step, harmless=_NO_ROOM):
             self._crash(f"before {step}")
             while data:
-                written = os.pwrite(fd, data, offset)
+                written = _write_some(fd, data, offset)
                 offset += written
                 data = data[written:]
             self._crash(f"after {step}")
 
     def read_at(self, offset: int, room: memoryview, *, step: str) -> int:
         """Fill `room` with the bytes at `offset`; return how many there were before the file's end."""
-        taken = 0
         with self._writing() as fd, explained(step, self.path, self._room):
-            while taken < len(room) and (count := os.preadv(fd, [room[taken:]], offset + taken)):
-                taken += count
-        return taken
+            return read_fully(fd, offset, room)
 
     def sync(self, *, step: str) -> None:
         """Make the bytes written so far durable; the file stays open.
 
         An error means that the content is unknown: never sync again, discard the file.
         """
-        with self._writing() as fd, explained(step, self.path, self._room):
+        with self._writing() as fd, self._relied_on(step):
             self._crash(f"before {step}")
             os.fdatasync(fd)
             self._crash(f"after {step}")
@@ -115,7 +141,7 @@ class PrivateFile:
         nobody else could read it. An error means that the content is unknown: discard the file, an fsync that is
         asked again reports success for pages that were lost.
         """
-        with explained(step, self.path, self._room):
+        with self._relied_on(step):
             self._crash(f"before {step}.mode")
             os.fchmod(self._fd, PUBLIC_FILE)
             self._crash(f"before {step}.sync")
@@ -153,3 +179,15 @@ class PrivateFile:
             self._idle.wait_for(lambda: self._writers == 0)
             fd, self._fd = self._fd, -1
         os.close(fd)
+
+
+def _write_some(fd: int, data: memoryview, offset: int) -> int:
+    """Return how many bytes were written, at least one; raises OSError, EIO where the volume takes none for long."""
+    for _ in range(_AGAIN_LIMIT):
+        try:
+            if written := os.pwrite(fd, data, offset):
+                return written
+        except BlockingIOError:
+            pass
+        time.sleep(_AGAIN_S)
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -7,8 +7,9 @@ Goes out: what is there, or a FetchError that says what the volume answered and 
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Self
 
 from modelfetch.errors import FetchError
@@ -19,6 +20,14 @@ from modelfetch.store.layout import Steps
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read_fully(fd: int, offset: int, room: memoryview) -> int:
+    """Fill `room` with the bytes at `offset`; return how many there were before the file's end."""
+    taken = 0
+    while taken < len(room) and (count := os.preadv(fd, [room[taken:]], offset + taken)):
+        taken += count
+    return taken
 
 
 class ReadableVolume:
@@ -99,6 +108,21 @@ class ReadableVolume:
                         f"expected a regular file of at most {limit_bytes} bytes at '{'/'.join(path)}'",
                     )
                 return file.read()
+
+    @contextmanager
+    def reading(self, path: Steps) -> Iterator[Callable[[int, memoryview], int]]:
+        """Hold a regular file open: a function that fills memory from an offset and returns how many bytes it got.
+
+        Raises Vanished where there is none, FetchError(StoreCorrupt) for anything else.
+        """
+        with explained("read", path, self.room), self.folder(path[:-1]) as parent:
+            fd = os.open(path[-1], _READ_FLAGS, dir_fd=parent)
+            try:
+                if not facts_of(os.fstat(fd)).is_file:
+                    raise FetchError(Reason.STORE_CORRUPT, f"expected a regular file at '{'/'.join(path)}'")
+                yield partial(read_fully, fd)
+            finally:
+                os.close(fd)
 
     def link_text(self, path: Steps) -> str | None:
         """Return where a symlink points, None if there is no symlink."""

@@ -91,9 +91,9 @@ class Store:
         """Return how many files may still be made, None where the volume does not count."""
         return self.volume.room().inodes
 
-    def ingest(self, attempt: str) -> AbstractContextManager[Ingest]:
-        """Hold a new private folder for an attempt; it and all that was not committed is removed at the end."""
-        return ingests.ingesting(self.volume, attempt, self.capabilities)
+    def ingest(self, attempt: str, owner: str = "") -> AbstractContextManager[Ingest]:
+        """Hold a new private folder for an attempt of `owner`; after an error what was verified stays in it."""
+        return ingests.ingesting(self.volume, attempt, self.capabilities, owner)
 
     def plan_sweep(self, older_than_s: float, keep: frozenset[str] = frozenset()) -> Sweep:
         """Return which folders of dead attempts may go: older than the longest attempt, and not in `keep`."""

@@ -25,6 +25,17 @@ def kept_bytes(kept: frozenset[int], size: int | None, segment_bytes: int = SEGM
     return sum(min(segment_bytes, (size or 0) - start) for start in kept)
 
 
+def is_segment(start: int, length: int, size: int, segment_bytes: int = SEGMENT_BYTES) -> bool:
+    """Tell whether a file of `size` bytes has a whole segment of `length` bytes at `start`."""
+    return 0 <= start < size and start % segment_bytes == 0 and length == min(segment_bytes, size - start)
+
+
+def contiguous_bytes(kept: frozenset[int], size: int, segment_bytes: int = SEGMENT_BYTES) -> int:
+    """Return how many bytes from the start of a file of `size` bytes are in `kept` without a gap."""
+    first = next(missing_spans(size, kept, segment_bytes), None)
+    return size if first is None else first.start
+
+
 def joined(spans: Iterable[Span]) -> Iterator[Span]:
     """Yield `spans`, which are in order and have ends, with those that touch each other as one."""
     run: Span | None = None

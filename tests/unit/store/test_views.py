@@ -166,7 +166,9 @@ def test_paths_that_make_no_tree(store: Store, root: Path, content: samples.Cont
 
     assert refused.value.reason in (Reason.PATH_REJECTED, Reason.STORE_CORRUPT)
     assert not (root / MODEL).exists()
-    assert [] == samples.leftovers(root)
+    # Verified blobs stay pinned for the next attempt, nothing else stays.
+    assert all(name.startswith("ingest/attempt-1.") for name in samples.leftovers(root))
+    assert {"journal"} == {path.name for path in root.glob("ingest/*/*") if not path.name.startswith("pin-")}
 
 
 def test_a_file_that_was_not_committed(store: Store, root: Path) -> None:

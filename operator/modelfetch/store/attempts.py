@@ -1,0 +1,78 @@
+"""The other attempts at work on a volume, as their journals tell: what they fetch, what they left, what they need.
+
+Comes in: a volume. Goes out: `Neighbour`s. Nothing here is relied on for more than bandwidth and room: an attempt that
+seems dead may still write into its own files, and one that seems alive may never come back.
+"""
+
+from dataclasses import dataclass
+
+from modelfetch.errors import FetchError
+from modelfetch.store import layout
+from modelfetch.store.ingest import Sweep
+from modelfetch.store.journal import Log, decode
+from modelfetch.store.layout import Steps
+from modelfetch.store.readable import ReadableVolume
+
+LIVING_S = 60.0
+"""Seconds without a sign of life after which an attempt is taken for dead; a living one gives one every few seconds."""
+
+_JOURNAL_LIMIT = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another attempt's folder; `idle_s` seconds have passed since its last sign of life, by the volume's clock."""
+
+    folder: Steps
+    log: Log
+    idle_s: float
+    journal_bytes: int
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it seems to be at work."""
+        return self.idle_s < LIVING_S and not self.log.head.process.has_ended()
+
+    def goes_first(self, key: str, stamp: float, folder: Steps) -> bool:
+        """Tell whether this one fetches `key`, rather than `folder` that has claimed it at `stamp`.
+
+        Of two exactly one goes first, whoever asks: nobody waits in a circle.
+        """
+        claim = self.log.claims.get(key)
+        return claim is not None and (claim.stamp, self.folder) < (stamp, folder)
+
+    def reserved_bytes(self, stamp: float, folder: Steps) -> int:
+        """Return what this one has still to write, where its claim on the room goes before that of `folder`."""
+        if not self.is_living:
+            return 0
+        first = any(self.goes_first(key, stamp, folder) for key in self.log.claims)
+        return self.log.pending_bytes if first or self.log.is_granted else 0
+
+    def has_ended(self, ended: frozenset[str]) -> bool:
+        """Tell whether it is proven that nobody writes here any more; `ended` are attempts that were seen to end."""
+        return self.log.head.attempt in ended or self.log.head.process.has_ended()
+
+
+def neighbours(volume: ReadableVolume, own: Steps, now_s: float) -> list[Neighbour]:
+    """Return the other attempts that have a journal; `now_s` is the volume's clock."""
+    others = [(*layout.INGEST, name) for name in volume.names(layout.INGEST)]
+    found = [neighbour(volume, folder, now_s) for folder in others if folder != own]
+    return [one for one in found if one is not None]
+
+
+def neighbour(volume: ReadableVolume, folder: Steps, now_s: float) -> Neighbour | None:
+    """Return what an attempt's journal tells, None where there is none that can be read."""
+    try:
+        facts = volume.facts(layout.journal(folder))
+        data = volume.read(layout.journal(folder), _JOURNAL_LIMIT)
+    except FetchError:
+        return None  # not a journal: whatever it is, it is nobody's word
+    log = None if data is None else decode(data)
+    if facts is None or log is None:
+        return None
+    return Neighbour(folder, log, now_s - facts.modified_s, facts.size)
+
+
+def plan_release(volume: ReadableVolume, owners: frozenset[str]) -> Sweep:
+    """Return the folders that attempts of `owners` left, living ones among them: their model is to go."""
+    return Sweep(tuple(one.folder for one in neighbours(volume, (), 0.0) if one.log.head.owner in owners))
