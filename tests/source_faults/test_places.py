@@ -1,5 +1,6 @@
 """F76, F79 and F84: sources of several hosts, of which one is away, expired, or another's mirror."""
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ import pytest
 
 from modelfetch.devcluster.hub import Close, Cut, FixtureHub, RepoSpec, Status
 from modelfetch.reasons import Reason
+from modelfetch.sources.hub_transport import ENTRIES_LIMIT, ENTRY_BYTES
 from modelfetch.transfer.segments import SEGMENT_BYTES
 from tests.fakes.evil_server import Answer, Request, Script, evil_server, file_answer
 from tests.source_faults.scene import SIGNATURE, TOKEN, Scene, require_ended, require_published
@@ -15,6 +17,7 @@ from tests.source_faults.scripts import LARGE, SMALL, cut_in_file, first, flippe
 
 FILES = {"config.json": b"{}", "model.safetensors": SMALL}
 HOPS = 6
+PAGE_BYTES = 4 << 20
 STALE = 1
 """libcurl asks once more by itself where a kept connection turns out to have been closed."""
 
@@ -215,3 +218,25 @@ def test_f84_hub_goes_down_after_the_listing(scene: Scene, hub: FixtureHub) -> N
 
     require_ended(ending, Reason.SOURCE_UNAVAILABLE, hub.endpoint, "/resolve/")
     assert len(hub.requests) <= 2 + 2 * len(FILES) + STALE
+
+
+def test_f84_listing_without_measure(scene: Scene) -> None:
+    """F84: a hub that fills page after page is stopped at what its entries may take, long before memory is full."""
+    info = json.dumps({"id": "org/name", "sha": "0" * 40}).encode()
+    kind = ("Content-Type", "application/json")
+
+    def page(number: int) -> bytes:
+        path = f"{number:08}{'x' * PAGE_BYTES}"
+        return json.dumps([{"type": "file", "path": path, "size": 1, "oid": "0" * 40}]).encode()
+
+    def script(request: Request) -> Answer:
+        if "/tree/" not in request.target:
+            return Answer(headers=(kind,), body=info)
+        link = f'<{request.target.partition("?")[0]}?cursor={request.number}>; rel="next"'
+        return Answer(headers=(kind, ("Link", link)), body=page(request.number))
+
+    with evil_server(script) as server:
+        ending = scene.fetch_endpoint(server.url(""), "org/name")
+
+    require_ended(ending, Reason.TOO_MANY_FILES, "expected a listing of at most")
+    assert 1 + ENTRIES_LIMIT * ENTRY_BYTES // len(page(0)) + 1 == len(server.requests)

@@ -15,8 +15,15 @@ from modelfetch.transfer.answers import Response, no_web_page
 from modelfetch.transfer.curl import Session
 from modelfetch.transfer.guard import Credential, Url, join_url, parse_url
 
-ANSWER_LIMIT = 16 * 1024 * 1024
-"""Bytes of one API answer; the hub's pages of 1,000 entries take about 400 KiB."""
+ANSWER_LIMIT = 8 * 1024 * 1024
+"""Bytes of one API answer: the hub's pages of 1,000 entries take about 400 KiB, a model's info 70 bytes a file. JSON
+takes up to twenty times as much when it is read."""
+
+ENTRIES_LIMIT = 100_000
+"""Entries (files and folders) of a listing before the wanted ones are chosen, where the order allows fewer files."""
+
+ENTRY_BYTES = 1024
+"""What an entry of a listing may take on average; the hub's take about 400 bytes."""
 
 PAGES_LIMIT = 1000
 """Pages of one listing; the hub's default of 1,000 entries a page makes this a million files."""
@@ -25,16 +32,31 @@ _PASSED_ON = frozenset({"content-type", "x-error-code", "x-error-message", "x-re
 
 
 class Pages:
-    """Follows the `next` links of one listing: to its own origin only, each cursor once, so many at most."""
+    """Follows the `next` links of one listing: to its own origin only, each cursor once, so many at most.
 
-    def __init__(self, limit: int = PAGES_LIMIT) -> None:
+    `entries_limit` bounds the listing's entries, and with ENTRY_BYTES all its bytes: what it says is kept in memory.
+    """
+
+    def __init__(self, limit: int = PAGES_LIMIT, entries_limit: int = ENTRIES_LIMIT) -> None:
         self._limit = limit
+        self.entries_limit = entries_limit
+        self._bytes = 0
         self._seen: set[str] = set()
         self.irregular: set[str] = set()
         """Paths of entries that are neither file nor folder."""
 
     def look_at(self, body: bytes) -> None:
-        """Note the entries of a page that are neither file nor folder: the library would take them for folders."""
+        """Note the entries of a page that are neither file nor folder: the library would take them for folders.
+
+        Raises TooManyFiles where all answers together are larger than their entries may be.
+        """
+        self._bytes += len(body)
+        if self._bytes > self.entries_limit * ENTRY_BYTES:
+            raise FetchError(
+                Reason.TOO_MANY_FILES,
+                f"expected a listing of at most {self.entries_limit} entries and {self.entries_limit * ENTRY_BYTES} "
+                f"bytes, got {self._bytes} bytes before its end",
+            )
         try:
             page = json.loads(body)
         except (ValueError, RecursionError):

@@ -25,15 +25,12 @@ from modelfetch.hashing import GIT_SHA1_HEX, SHA256_HEX
 from modelfetch.reasons import Reason
 from modelfetch.sources.base import Listing, RemoteFile
 from modelfetch.sources.hub_errors import classify, classify_head
-from modelfetch.sources.hub_transport import GuardedTransport, Pages
+from modelfetch.sources.hub_transport import ENTRIES_LIMIT, GuardedTransport, Pages
 from modelfetch.transfer.answers import Head
 from modelfetch.transfer.curl import Session
 from modelfetch.transfer.guard import Credential, parse_url
 from modelfetch.transfer.http_reader import HttpReader
 from modelfetch.transfer.reader import Reader
-
-ENTRIES_LIMIT = 100_000
-"""Entries (files and folders) of a listing before the wanted ones are chosen; more if the order allows more files."""
 
 SIZE_LIMIT = 2**60
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -54,7 +51,7 @@ class HubSource:
 
     def list(self) -> Listing:
         """Resolve the revision to a commit and return all files of that commit."""
-        pages = Pages()
+        pages = Pages(entries_limit=max(ENTRIES_LIMIT, 2 * self.max_files))
         with _ONE_LISTING, _library_through(GuardedTransport(self.session, self.credential, pages)):
             try:
                 return self._list(pages)
@@ -110,12 +107,13 @@ class HubSource:
         return commit
 
     def _files(self, api: HfApi, commit: str, pages: Pages) -> Iterator[RemoteFile]:
-        limit = max(ENTRIES_LIMIT, 2 * self.max_files)
         page_of: dict[str, int] = {}
         tree = api.list_repo_tree(self.source.repo, recursive=True, revision=commit, repo_type=self.source.repo_type)
         for count, entry in enumerate(tree, 1):
-            if count > limit:
-                raise FetchError(Reason.TOO_MANY_FILES, f"expected at most {limit} entries in {self._name}")
+            if count > pages.entries_limit:
+                raise FetchError(
+                    Reason.TOO_MANY_FILES, f"expected at most {pages.entries_limit} entries in {self._name}"
+                )
             if page_of.setdefault(str(entry.path), pages.count) < pages.count:
                 raise FetchError(
                     Reason.SOURCE_UNAVAILABLE, f"expected a listing of {self._name} that ends, got a page again"

@@ -4,7 +4,9 @@ Comes in: an order, a guarded session, the token or None. Goes out: the `Source`
 with the token bound to the one origin that may see it. Modules are imported when their source is wanted.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from modelfetch.api.order import FetchOrder
@@ -14,6 +16,8 @@ from modelfetch.reasons import Reason
 from modelfetch.sources.base import Source
 from modelfetch.transfer.curl import Session
 from modelfetch.transfer.guard import Credential, parse_url
+
+_LIBRARY_OWN = ("HF_", "HUGGINGFACE_", "HUGGING_FACE_", "TRANSFORMERS_OFFLINE")
 
 ReadToken = Callable[[], str]
 """Returns the token as it is now; raises FetchError where there is none any more."""
@@ -31,12 +35,23 @@ def open_source(order: FetchOrder, access: Access) -> Source:
     """Return the source of the order; raises FetchError where its address or the token cannot be used."""
     source = order.source
     if isinstance(source, HuggingFaceSource):
-        # Here, not above: huggingface_hub takes half a second to import.
-        from modelfetch.sources.huggingface import HubSource
+        with _nobodys_settings():
+            # Here, not above: huggingface_hub takes half a second to import.
+            from modelfetch.sources.huggingface import HubSource
 
         credential = bind_token(access, [source.endpoint or DEFAULT_HF_ENDPOINT])
         return HubSource(source, access.session, credential, order.limits.max_files)
     return _url_source(source, access)
+
+
+@contextmanager
+def _nobodys_settings() -> Iterator[None]:
+    """Hide huggingface_hub's own variables: it reads them when it is imported, and gives up on a wrong number."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_LIBRARY_OWN)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _url_source(source: HttpSource, access: Access) -> Source:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
 from modelfetch.store.faults import Vanished, explained
 from modelfetch.store.layout import Steps
 from modelfetch.store.private_file import Hook, PrivateFile
@@ -38,7 +39,7 @@ class Filesystem:
 
     def open(self, root: str, path: Steps = ()) -> "Volume":
         """Return the folder `path` below `root`, both made if missing; only `root` itself may lead through links."""
-        with explained("open the store", (root,), lambda: None):
+        with explained("open the store", (root,), lambda: None), _where_a_folder_can_be(root):
             self._crash("before root.create")
             _make_root(root)
             self._crash("after root.create")
@@ -53,7 +54,7 @@ class Filesystem:
 
     def look(self, root: str) -> "Volume":
         """Return the folder `root`, which must be there; nothing is made."""
-        with explained("open the store", (root,), lambda: None):
+        with explained("open the store", (root,), lambda: None), _where_a_folder_can_be(root):
             return Volume(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self._crash)
 
 
@@ -223,6 +224,16 @@ def _opened(name: str, flags: int, parent: int | None = None) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _where_a_folder_can_be(root: str) -> Iterator[None]:
+    try:
+        yield
+    except NotADirectoryError:
+        raise FetchError(
+            Reason.STORAGE_UNSUITABLE, f"expected a folder for the store, got something else at or above '{root}'"
+        ) from None
 
 
 def _make_root(root: str) -> None:

@@ -3,12 +3,13 @@
 Own tables instead of `ipaddress.is_global`, whose answers differ between Python releases.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 NAT64 = IPv6Network("64:ff9b::/96")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 # First match names the kind. https://www.iana.org/assignments/iana-ipv4-special-registry, and the addresses at which
 # clouds serve instance metadata; 168.63.129.16 is the only one of these in public space (Azure).
@@ -71,6 +72,18 @@ def parse_address(text: str) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def parse_network(text: str) -> Network:
+    """Return the network in `text`, one of IPv4-mapped addresses as the IPv4 network that they lead to.
+
+    Raises ValueError for anything else.
+    """
+    network = ip_network(text)
+    first = network.network_address
+    if isinstance(first, IPv6Address) and first.ipv4_mapped is not None and network.prefixlen >= _MAPPED.prefixlen:
+        return IPv4Network((first.ipv4_mapped, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 def special_kind(address: Address) -> str | None:

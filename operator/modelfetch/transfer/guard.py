@@ -6,13 +6,12 @@ and once more in libcurl's socket callback, with the address that is really abou
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from threading import Lock
 
 from modelfetch.api.order import Egress
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.transfer.addresses import Network, parse_address, special_kind
+from modelfetch.transfer.addresses import Network, parse_address, parse_network, special_kind
 from modelfetch.transfer.url import Origin, Url, join_url, parse_url
 
 __all__ = ["MAX_REDIRECTS", "Credential", "EgressRules", "Origin", "Url", "join_url", "parse_url", "refuse_own_headers"]
@@ -41,15 +40,20 @@ class EgressRules:
 
     def check_url(self, url: Url) -> None:
         """Raise FetchError(URLNotAllowed) where scheme, port, name or literal address of `url` may not be used."""
-        if url.scheme == "http" and not self.allow_http:
-            raise _refusal(f'expected https://, got plain http:// for "{url.where}"')
-        if self.ports and url.port not in self.ports:
-            allowed = ", ".join(map(str, sorted(self.ports)))
-            raise _refusal(f'expected port {allowed}, got {url.port} for "{url.where}"')
+        objection = self._objection(url)
+        if objection is not None:
+            raise _refusal(f'{objection} for "{url.where}"')
         if is_address(url.host):
             self.check_address(url.host)
         elif is_inside_name(url.host) and not self.networks:
             raise _refusal(f'expected a public host name, got "{url.host}", which names something inside the cluster')
+
+    def _objection(self, url: Url) -> str | None:
+        if url.scheme == "http" and not self.allow_http:
+            return "expected https://, got plain http://"
+        if self.ports and url.port not in self.ports:
+            return f"expected port {', '.join(map(str, sorted(self.ports)))}, got {url.port}"
+        return None
 
     def check_address(self, address: str, host: str | None = None) -> None:
         """Raise FetchError(URLNotAllowed) unless `address`, to which `host` resolved, may be connected to."""
@@ -80,6 +84,9 @@ class EgressRules:
         way = f'{start} to "{target.where}"'
         if current.scheme == "https" and target.scheme != "https":
             raise _rejection(way, "expected to stay on https://")
+        objection = self._objection(target)
+        if objection is not None:
+            raise _rejection(way, objection)
         try:
             self.check_url(target)
         except FetchError as error:
@@ -146,7 +153,7 @@ def is_inside_name(host: str) -> bool:
 
 def _parse_network(text: str) -> Network:
     try:
-        return ip_network(text)
+        return parse_network(text)
     except ValueError:
         raise FetchError(Reason.SPEC_INVALID, f'expected a network such as "10.0.0.0/8", got "{text}"') from None
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from modelfetch.devcluster.hub import FixtureHub, RepoSpec
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.sources.hub_transport import GuardedTransport, Pages
+from modelfetch.sources.hub_transport import ENTRY_BYTES, GuardedTransport, Pages
 from modelfetch.transfer.guard import parse_url
 from tests.loopback import credential, loopback_session
 
@@ -59,6 +59,15 @@ def test_a_listing_has_so_many_pages_at_most() -> None:
         pages.follow(PAGE, "?cursor=4")
 
     assert 2 == len(followed)
+
+
+def test_a_listing_has_so_many_bytes_at_most() -> None:
+    """All answers together may take as much as their entries, whatever the pages look like."""
+    pages = Pages(entries_limit=3)
+    pages.look_at(b" " * ENTRY_BYTES * 2)
+    pages.look_at(b" " * ENTRY_BYTES)
+    with pytest.raises(FetchError, match="TooManyFiles: expected a listing of at most 3 entries"):
+        pages.look_at(b" ")
 
 
 def test_headers_of_the_library_are_left_behind() -> None:

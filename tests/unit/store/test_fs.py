@@ -202,14 +202,16 @@ def test_open_makes_missing_folders(tmp_path: Path) -> None:
     assert Reason.STORE_CORRUPT == refused.value.reason
 
 
-def test_a_root_that_is_a_file(tmp_path: Path) -> None:
-    """A file where the folder should be is refused with its name."""
-    (tmp_path / "file").write_bytes(b"")
+@pytest.mark.parametrize("place", ["file", "file/below", "/dev/null", "/dev/null/below"])
+@pytest.mark.parametrize("method", ["open", "look"])
+def test_a_root_that_is_no_folder(tmp_path: Path, place: str, method: str) -> None:
+    """A file or device in place of the store, or on the way to it, is StorageUnsuitable: nothing of it is damaged."""
+    (tmp_path / "file").write_bytes(b"somebody's")
+    with pytest.raises(FetchError) as caught:
+        getattr(Filesystem(), method)(str(tmp_path / place))
 
-    with pytest.raises(FetchError) as refused:
-        Filesystem().open(str(tmp_path / "file"))
-
-    assert str(tmp_path / "file") in refused.value.message
+    assert (Reason.STORAGE_UNSUITABLE, True) == (caught.value.reason, f"'{tmp_path / place}'" in caught.value.message)
+    assert b"somebody's" == (tmp_path / "file").read_bytes()
 
 
 PIECES = st.lists(st.tuples(st.integers(0, 300), st.binary(max_size=100)), max_size=12)

@@ -158,6 +158,34 @@ def test_redirect_names_the_hop_without_query() -> None:
     )
 
 
+@pytest.mark.parametrize("location", ["http://files.example/b", "https://files.example:8443/b", "https://10.0.0.1/b"])
+def test_redirect_names_its_target_once(location: str) -> None:
+    """The message has each of both addresses once, and then what is wrong with the second."""
+    with pytest.raises(FetchError) as caught:
+        DEFAULT.next_hop(parse_url("http://hub.example/a"), location, 1)
+
+    assert [1, 1] == [caught.value.message.count(part) for part in ('"http://hub.example/a"', f'"{location}"')]
+
+
+@pytest.mark.parametrize(
+    ("network", "inside", "outside"),
+    [
+        ("::ffff:10.0.0.0/104", ["10.1.2.3", "::ffff:10.1.2.3"], ["192.168.0.1", "fd12::1"]),
+        ("::ffff:192.168.7.0/120", ["192.168.7.9"], ["192.168.8.9"]),
+        ("::ffff:0:0/96", ["192.168.8.9", "127.0.0.1"], ["fd12::1"]),
+        ("::ffff:10.0.0.1", ["10.0.0.1"], ["10.0.0.2"]),
+        ("::/0", ["fd12::1"], ["10.0.0.1", "::ffff:10.0.0.1"]),
+    ],
+)
+def test_a_mapped_network_allows_what_it_leads_to(network: str, inside: list[str], outside: list[str]) -> None:
+    """A network of IPv4-mapped addresses counts as the IPv4 network that the kernel would connect to."""
+    rules = EgressRules.from_order(Egress(allow_networks=(network,)))
+    for address in inside:
+        rules.check_address(address)
+
+    assert [Reason.URL_NOT_ALLOWED] * len(outside) == [refusal(rules.check_address, address) for address in outside]
+
+
 def test_follows_five_redirects() -> None:
     """The fifth redirect is followed."""
     target = DEFAULT.next_hop(parse_url("https://hub.example/a"), "/b?c", 5)
