@@ -57,6 +57,10 @@ format: setup ## Format the source and fix what can be fixed
 verify: crds docs chart manifests ## Generate everything again and fail if the tree differs from the last commit
 	@changed=$$(git status --porcelain); [ -z "$$changed" ] || { echo "$$changed"; echo "verify: commit these"; exit 1; }
 
+bench: setup ## Time modelfetch beside its peers, at full size (half an hour; installs the peers first)
+	@scripts/bench-setup.sh
+	@$(PY) -m benchmarks $(ARGS)
+
 ## Generated files
 
 crds: setup ## Generate crds/ from the resource types, and its copies in the chart and deploy/
@@ -85,11 +89,12 @@ image: ## Build the container image with buildah, podman or docker
 
 clean: ## Remove .venv and everything else that can be made again
 	@rm -rf .venv .cache .hypothesis build dist
-	@find operator tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find operator tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ## Variables
 #= make demo URI=hf://org/name     fetch this model from the real hub instead of the built-in one
 #= make test-unit ARGS="-k name"   pass arguments to pytest (also: demo, up, down, test-cluster)
+#= make bench ARGS="B1 --rounds 3" choose scenarios, rounds and size: .venv/bin/python -m benchmarks --help
 #= make setup PYTHON=python3.13    build .venv with this Python (3.11 to 3.14)
 #= make setup UV=/path/to/uv       use this uv instead of a copy in the cache folder
 #= make lock UPGRADE=1             take the newest versions
@@ -103,4 +108,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test test-unit test-cluster lint format verify crds docs chart manifests binaries tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools lock image clean lint-and-unit

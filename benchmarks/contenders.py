@@ -1,7 +1,7 @@
 """Who takes part: how each contender is called, and what must be installed for it.
 
 In: a `Task` (what to fetch from where into which folder). Out: a `Call` for measure.py. modelfetch is called as users
-call it, as a program; every peer is a small program of peers/ that ends with a SHA-256 check of its own.
+call it, as a program with its defaults; every peer is a small program of peers/ that ends with its own SHA-256 check.
 """
 
 import json
@@ -125,14 +125,13 @@ def _ours(name: str, task: Task) -> list[str]:
         return [program(), "store", "verify", "--full", str(task.source)]
     allow = ["--allow-network", "127.0.0.0/8", "--allow-port", "any", "--allow-http"]
     trust = ["--ca-file", str(task.ca_file)] if task.ca_file else []
-    width = ["--connections", str(task.connections)]
     files = task.collection.files
     if len(files) == 1:
         check = ["--checksum", f"{files[0].name}=sha256:{files[0].sha256}", "--name", task.collection.name]
         what = [f"{task.folder_url}{files[0].name}", str(store_of(task)), *check]
     else:
         what = [f"hf://{task.collection.repo}", str(store_of(task)), "--endpoint", task.address]
-    return [program(), "pull", *what, *allow, *trust, *width]
+    return [program(), "pull", *what, *allow, *trust]
 
 
 def _job(task: Task) -> dict[str, object]:
