@@ -1,5 +1,5 @@
 # `make help` lists everything. Nothing here needs root, and nothing outside this folder and the user's cache and state
-# folders changes.
+# folders changes. Only `make disk-tools`, a part of `make test`, installs a package, where it runs as root.
 
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
@@ -29,7 +29,7 @@ down: setup ## Stop the embedded cluster and remove its files
 
 ## Checks
 
-test: setup ## Run everything that CI checks; the last lines count tests and explain skips
+test: setup disk-tools ## Run everything that CI checks; the last lines count tests and explain skips
 	@rm -rf $(REPORTS)
 	@status=0; \
 	$(MAKE) --no-print-directory --keep-going -j3 binaries tools lint-and-unit || status=1; \
@@ -81,6 +81,9 @@ binaries: setup ## Fetch or build the control plane's programs (cold: up to 15 m
 tools: setup ## Build Helm for the tests of the chart, where there is none (cold: 3 minutes; then cached)
 	@$(PY) -m scripts.helm
 
+disk-tools: ## Install xfsprogs as root where apt is, for the tests that cut the power; else nothing
+	@scripts/disk-tools.sh
+
 lock: ## Write requirements/ again from pyproject.toml
 	@scripts/lock.sh
 
@@ -108,4 +111,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools lock image clean lint-and-unit

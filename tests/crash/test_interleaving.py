@@ -1,16 +1,14 @@
 """Publishers and removals that run at the same time, in every order that two of them can have at each step."""
 
-import random
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from modelfetch.errors import FetchError
 from tests.crash.forker import OPENING
 from tests.crash.scenarios import SCENARIOS, Act
+from tests.crash.turns import Turns
 from tests.unit.store import samples
 
 REMOVE = SCENARIOS["removal"].run
@@ -60,52 +58,6 @@ def test_a_publish_at_every_step_of_a_removal(name: str, links: str, quick_folde
     """A model that is published in the middle of a removal stays, and so does all that it shares."""
 
     assert [] == at_every_step(REMOVE, SCENARIOS[name].run, name, links, quick_folder)
-
-
-class Turns:
-    """Lets one of several threads go on at a time, from step to step, in an order that a seed chooses."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        self._condition = threading.Condition()
-        self._waiting: set[str] = set()
-        self._running: set[str] = set()
-        self._next: str | None = None
-
-    def run(self, acts: dict[str, Callable[[Callable[[str], None]], None]]) -> dict[str, FetchError]:
-        """Run all acts to their ends and return which of them failed."""
-        errors: dict[str, FetchError] = {}
-        self._running = set(acts)
-
-        def play(name: str) -> None:
-            try:
-                acts[name](lambda _step: self._wait(name))
-            except FetchError as error:
-                errors[name] = error
-            finally:
-                with self._condition:
-                    self._running.discard(name)
-                    self._choose()
-
-        threads = [threading.Thread(target=play, args=(name,)) for name in sorted(acts)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return errors
-
-    def _wait(self, name: str) -> None:
-        with self._condition:
-            self._waiting.add(name)
-            self._choose()
-            self._condition.wait_for(lambda: self._next == name)
-            self._next = None
-            self._waiting.discard(name)
-
-    def _choose(self) -> None:
-        if self._next is None and self._running and self._waiting == self._running:
-            self._next = self._random.choice(sorted(self._waiting))
-            self._condition.notify_all()
 
 
 def act(scenario: str, root: Path, links: str) -> Callable[[Callable[[str], None]], None]:

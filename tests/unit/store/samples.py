@@ -151,7 +151,10 @@ def _wrong_tree(root: Path, tree: Path) -> list[str]:
     named = list(root.glob(f"manifests/sha256/{tree.name.rpartition('-')[2]}*.json"))
     if not named:
         return [f"{tree} has no manifest"]
-    listed = json.loads(named[0].read_bytes())["files"]
+    try:
+        listed = json.loads(named[0].read_bytes())["files"]
+    except ValueError:
+        return [f"{tree} has a manifest that is none"]
     wanted = {file["path"]: file["sha256"] for file in listed}
     actual = {path: sha256(data) for path, data in tree_content(tree).items()}
     found = [] if wanted == actual else [f"{tree} is not its manifest: {sorted(wanted)}, {sorted(actual)}"]
