@@ -5,8 +5,8 @@ from benchmarks.contenders import OURS, VERIFY_OURS, VERIFY_OURS_FULL
 from benchmarks.goals import at_most, of, of_best_peer, of_fact, of_limit
 from benchmarks.scenario import Scenario
 
-ONE_FILE = ("curl", "aria2", "rclone", "http_get", "hf_transfer", "requests", "obstore", "pycurl", "kserve-storage")
-MANY_FILES = ("curl", "rclone", "obstore", "http_get", "snapshot_download")
+ONE_FILE = ("curl", "aria2", "rclone", "http_get", "hf_transfer", "requests", "obstore", "pycurl")
+MANY_FILES = ("curl", "rclone", "obstore", "http_get")
 ALL_LIMITS = ("limit: hash", "limit: network", "limit: disk")
 
 SCENARIOS = (
@@ -16,7 +16,7 @@ SCENARIOS = (
         collection="big",
         server="http",
         play=plays.download,
-        peers=ONE_FILE,
+        peers=(*ONE_FILE, "kserve-storage"),
         limits=ALL_LIMITS,
         goals=(of_best_peer(0.75), of_limit(1.10), at_most("rss_mib", "memory ≤ 128 MiB", 128)),
     ),
@@ -58,7 +58,7 @@ SCENARIOS = (
         server="http",
         play=plays.download,
         connections=16,
-        peers=(*MANY_FILES, "kserve-storage"),
+        peers=(*MANY_FILES, "snapshot_download", "kserve-storage"),
         limits=ALL_LIMITS,
         goals=(of_best_peer(1.0), of("http_get", 0.60)),
     ),
