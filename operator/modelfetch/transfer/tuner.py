@@ -1,0 +1,171 @@
+"""How many connections are worth having, found by trying: samples of the whole transfer in, a wished number out. Pure.
+
+Comes before: crew.py, which measures. Comes after: crew.py again, which opens and closes connections to match. Links
+that give each connection a share grow with every one; links that are full, or servers that throttle, do not, and some
+get slower (huggingface.js 2350 and 2352, huggingface_hub 4893). So a step is kept only while the total grows by it.
+"""
+
+from dataclasses import dataclass
+
+GROWTH = 1.05
+"""A step is kept when the total grows to this much at least."""
+
+QUICK_GROWTH = 1.3
+"""Seen even in a short window, this much is taken for growth at once: ramps stay short where they pay."""
+
+SHORT_WINDOW_S = 0.1
+LONG_WINDOW_S = 1.0
+"""A step that did not show quickly is judged by a window of this length."""
+
+SETTLE_S = 5.0
+"""How long new connections may take until all of them bring bytes."""
+
+HOLD_S = 10.0
+HOLD_LIMIT_S = 120.0
+"""Between tries on a plateau: at first and at most, doubled after each try that brought nothing."""
+
+COLLAPSE = 0.5
+"""Below this part of the best rate, on a plateau, fewer connections are tried."""
+
+REFUSALS_APART_S = 2.0
+"""Refusals nearer to each other than this are one: all connections get them at once."""
+
+
+@dataclass
+class _Window:
+    """Bytes over time, from a first sample on."""
+
+    since: float
+    received: int
+
+    def rate(self, now: float, received: int) -> float:
+        """Return bytes per second since the first sample."""
+        return (received - self.received) / (now - self.since)
+
+
+class Tuner:
+    """Seeks the plateau of the total rate, from `start` connections up to `limit`, never more."""
+
+    def __init__(self, limit: int, start: int = 1) -> None:
+        self.limit = max(1, limit)
+        self.wished = min(max(1, start), self.limit)
+        """How many connections there should be now."""
+        self._kept = self.wished
+        self._step = self.wished
+        self._best: float | None = None
+        self._window: _Window | None = None
+        self._changed_at: float | None = None
+        self._skip = True
+        self._hold_s = HOLD_S
+        self._hold_until: float | None = None
+        self._refused_at: float | None = None
+
+    def sample(self, now: float, received: int, flowing: int) -> int:
+        """Take the bytes `received` in all by `now`, over `flowing` connections that bring bytes; return `wished`.
+
+        Times are seconds of any clock that does not go back. Samples before all wished connections flow are skipped,
+        and one more after that.
+        """
+        if self._is_settling(now, flowing):
+            return self.wished
+        if self._skip or self._window is None:
+            self._skip = False
+            self._window = _Window(now, received)
+            return self.wished
+        elapsed = now - self._window.since
+        if elapsed >= SHORT_WINDOW_S:
+            self._judge(now, received, elapsed)
+        return self.wished
+
+    def refused(self, now: float) -> None:
+        """A server asked to slow down (429, 503): half the connections, for a while."""
+        if self._refused_at is not None and now - self._refused_at < REFUSALS_APART_S:
+            return
+        self._refused_at = now
+        self._fall_back(now)
+
+    def _is_settling(self, now: float, flowing: int) -> bool:
+        if self._changed_at is None:
+            self._changed_at = now
+        return flowing < self.wished and now - self._changed_at < SETTLE_S
+
+    def _judge(self, now: float, received: int, elapsed: float) -> None:
+        assert self._window is not None
+        rate = self._window.rate(now, received)
+        if self._best is None:
+            self._measure_base(now, received, rate)
+        elif self.wished > self._kept:
+            self._judge_step(now, rate, elapsed)
+        elif elapsed >= LONG_WINDOW_S:
+            self._judge_plateau(now, received, rate)
+
+    def _measure_base(self, now: float, received: int, rate: float) -> None:
+        self._best = rate
+        self._window = _Window(now, received)
+        if self._hold_until is None and rate > 0:
+            self._try_more(now)
+
+    def _judge_step(self, now: float, rate: float, elapsed: float) -> None:
+        assert self._best is not None
+        is_quick = elapsed < LONG_WINDOW_S
+        if rate >= self._best * (QUICK_GROWTH if is_quick else GROWTH):
+            self._kept, self._best, self._hold_s = self.wished, rate, HOLD_S
+            self._step = min(self._step * 2, self._kept) if is_quick else max(1, self._step // 2)
+            self._try_more(now)
+        elif not is_quick:
+            self._go_to(self._kept, now)
+            self._step //= 2
+            if self._step:
+                self._try_more(now)
+            else:
+                self._rest(now)
+
+    def _judge_plateau(self, now: float, received: int, rate: float) -> None:
+        assert self._best is not None
+        if rate < self._best * COLLAPSE and self.wished > 1:
+            self._fall_back(now)
+            return
+        self._best = rate
+        self._window = _Window(now, received)
+        if self._hold_until is None or now >= self._hold_until:
+            self._step = 1
+            self._try_more(now)
+
+    def _try_more(self, now: float) -> None:
+        more = min(self._kept + max(1, self._step), self.limit)
+        if more == self._kept:
+            self._rest(now)
+        else:
+            self._go_to(more, now)
+
+    def _rest(self, now: float) -> None:
+        self._hold_until = now + self._hold_s
+        self._hold_s = min(self._hold_s * 2, HOLD_LIMIT_S)
+        self._step = 1
+
+    def _fall_back(self, now: float) -> None:
+        self._kept = max(1, self.wished // 2)
+        # So that it goes on falling where fewer do not get their share either.
+        self._best = self._best and self._best / 2
+        self._go_to(self._kept, now)
+        self._rest(now)
+
+    def _go_to(self, number: int, now: float) -> None:
+        self.wished, self._changed_at, self._window, self._skip = number, now, None, True
+
+
+def shares(wished: int, room: list[int]) -> list[int]:
+    """Return how many of `wished` connections each file gets: at least one, at most its `room`, as even as that goes.
+
+    Files beyond `wished` still get one each.
+    """
+    given = [1] * len(room)
+    left = wished - len(room)
+    while left > 0:
+        open_ = [number for number, most in enumerate(room) if given[number] < most]
+        if not open_:
+            break
+        for number in sorted(open_, key=lambda number: given[number])[:left]:
+            given[number] += 1
+            left -= 1
+    return given
