@@ -70,7 +70,8 @@ def test_a_run_ends_where_somebody_else_goes_on() -> None:
     claims = Claims(50, frozenset(), STEP)
     first, _other = claims.next(0, 0), claims.next(0, 0)
 
-    assert first is not None and claims.follow(first, 0) is None
+    assert first is not None
+    assert claims.follow(first, 0) is None
 
 
 def test_a_straggler_at_the_head_is_taken_over_first() -> None:
@@ -86,7 +87,8 @@ def test_a_straggler_elsewhere_is_taken_over_at_the_end() -> None:
     """As long as there is something new, a slow segment that blocks nobody is left alone."""
     claims = Claims(30, frozenset(), STEP)
     first, slow = claims.next(0, 0), claims.next(0, 0)
-    assert first is not None and slow is not None
+    assert first is not None
+    assert slow is not None
     claims.win(first, 0.1)
     last, rescue = claims.next(9, head=0), claims.next(9, head=0)
 

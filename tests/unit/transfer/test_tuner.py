@@ -122,7 +122,7 @@ def test_it_never_wishes_for_more_than_asked(
 
 @given(st.integers(1, 20), st.floats(1e3, 1e9), st.integers(1, 16))
 def test_it_settles_at_what_pays(worth: int, rate: float, limit: int) -> None:
-    """On any link with equal shares and a cap it comes to hold no fewer than pay by a tenth each, and less than twice as many."""
+    """It comes to hold what pays by a tenth each at least, and at most twice what fills the link."""
     run = Run(Tuner(limit), per_connection(rate, cap=worth * rate)).last(12)
     pays = min(worth, 9, limit)
 
