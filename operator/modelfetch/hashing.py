@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Protocol
 
-from blake3 import blake3
+from blake3 import blake3 as _blake3
 
 SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 GIT_SHA1_HEX = re.compile(r"[0-9a-f]{40}")
@@ -15,7 +15,7 @@ BLAKE3_BYTES = 32
 class Hasher(Protocol):
     """A running digest."""
 
-    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+    def update(self, data: bytes | bytearray | memoryview, /) -> object:
         """Take the next bytes in order."""
 
     def hexdigest(self) -> str:
@@ -25,6 +25,11 @@ class Hasher(Protocol):
 def sha256() -> Hasher:
     """Return an empty SHA-256."""
     return hashlib.sha256()
+
+
+def blake3() -> Hasher:
+    """Return an empty BLAKE3."""
+    return _blake3()
 
 
 def git_blob(size: int) -> Hasher:
@@ -44,4 +49,4 @@ def sha256_digest(data: bytes) -> str:
 
 def blake3_digest(data: bytes | bytearray | memoryview) -> bytes:
     """Return the BLAKE3 of `data`, 32 bytes; other threads run meanwhile."""
-    return blake3(data).digest()
+    return _blake3(data).digest()

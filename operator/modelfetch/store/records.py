@@ -4,26 +4,26 @@ Comes in: documents of manifest.py. Goes out: the same, read back and checked. A
 """
 
 from modelfetch.store import layout
-from modelfetch.store.fs import Volume
 from modelfetch.store.ingest import Ingest
 from modelfetch.store.manifest import DOCUMENT_LIMIT, Manifest, Owner, canonical, parse_manifest, parse_owner
+from modelfetch.store.readable import ReadableVolume
 
 _OWNER_LIMIT = 1024 * 1024
 
 
-def manifest_digests(volume: Volume) -> frozenset[str]:
+def manifest_digests(volume: ReadableVolume) -> frozenset[str]:
     """Return the digests of all manifests; names that are none are left alone."""
     names = volume.names(layout.MANIFESTS)
     return frozenset(digest for name in names if (digest := layout.manifest_digest(name)))
 
 
-def read_manifest(volume: Volume, digest: str) -> Manifest | None:
+def read_manifest(volume: ReadableVolume, digest: str) -> Manifest | None:
     """Return a manifest, None if it is missing; raises FetchError(StoreCorrupt) if its bytes are not its digest's."""
     data = volume.read(layout.manifest(digest), DOCUMENT_LIMIT)
     return None if data is None else parse_manifest(data, digest)
 
 
-def read_trashed_manifest(volume: Volume, digest: str) -> Manifest | None:
+def read_trashed_manifest(volume: ReadableVolume, digest: str) -> Manifest | None:
     """Return a manifest that is on its way out, None if it is gone."""
     data = volume.read(layout.trashed_manifest(digest), DOCUMENT_LIMIT)
     return None if data is None else parse_manifest(data, digest)
@@ -39,14 +39,14 @@ def write_manifest(ingest: Ingest, manifest: Manifest) -> None:
     ingest.volume.put(data, ingest.staged("manifest"), path, step="manifest")
 
 
-def read_owner(volume: Volume, namespace: str, name: str) -> Owner | None:
+def read_owner(volume: ReadableVolume, namespace: str, name: str) -> Owner | None:
     """Return whose a model is, None if it has no record."""
     path = layout.owner(namespace, name)
     data = volume.read(path, _OWNER_LIMIT)
     return None if data is None else parse_owner(data, "/".join(path))
 
 
-def read_owner_at(volume: Volume, folder: layout.Steps) -> Owner | None:
+def read_owner_at(volume: ReadableVolume, folder: layout.Steps) -> Owner | None:
     """Return the owner's record in a model's folder that was moved elsewhere."""
     path = (*folder, "owner.json")
     data = volume.read(path, _OWNER_LIMIT)

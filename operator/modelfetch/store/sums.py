@@ -16,6 +16,8 @@ from modelfetch.hashing import BLAKE3_BYTES, blake3_digest
 from modelfetch.store import layout
 from modelfetch.store.fs import PUBLIC_FOLDER, Volume
 from modelfetch.store.ingest import Ingest
+from modelfetch.store.layout import Steps
+from modelfetch.store.readable import ReadableVolume
 from modelfetch.transfer.segments import SEGMENT_BYTES
 
 _MAGIC = b"modelfetch-sums1"
@@ -39,8 +41,13 @@ def write_sums(ingest: Ingest, sha256: str, size: int, digests: Sequence[bytes])
 
     Raises ValueError for another number of digests than `size` has segments, FetchError as the volume answers.
     """
-    data, path, volume = encode(sha256, Sums(SEGMENT_BYTES, size, tuple(digests))), layout.sums(sha256), ingest.volume
-    file = volume.create(ingest.staged("sums"), step="sums.create")
+    put_sums(ingest.volume, ingest.staged("sums"), sha256, Sums(SEGMENT_BYTES, size, tuple(digests)))
+
+
+def put_sums(volume: Volume, private: Steps, sha256: str, sums: Sums) -> None:
+    """Do as `write_sums` does, by way of the free name `private`."""
+    data, path = encode(sha256, sums), layout.sums(sha256)
+    file = volume.create(private, step="sums.create")
     try:
         file.write_at(0, memoryview(data), step="sums.write")
         file.release(step="sums.release")
@@ -49,10 +56,10 @@ def write_sums(ingest: Ingest, sha256: str, size: int, digests: Sequence[bytes])
         raise
     for depth in range(1, len(path)):
         volume.make_folder(path[:depth], PUBLIC_FOLDER, step="sums.folder")
-    volume.rename(file.path, path, step="sums.rename")
+    volume.rename(private, path, step="sums.rename")
 
 
-def read_sums(volume: Volume, sha256: str) -> Sums | None:
+def read_sums(volume: ReadableVolume, sha256: str) -> Sums | None:
     """Return the sums of a blob, None where there are none, or none that are whole and of this version."""
     try:
         data = volume.read(layout.sums(sha256), _LIMIT_BYTES)

@@ -36,12 +36,12 @@ def test_entries_behind_a_link_are_refused(tmp_path: Path) -> None:
 
 def test_a_look_changes_nothing(store: Store, root: Path) -> None:
     """The store is opened without a probe and without a trace."""
-    before = {path: os.stat(path).st_mtime_ns for path in [root, *root.rglob("*")]}
+    before = {path: os.lstat(path).st_mtime_ns for path in [root, *root.rglob("*")]}
     with look(str(root), Filesystem()) as volume:
         names = volume.names(())
 
     assert "store.json" in names
-    assert before == {path: os.stat(path).st_mtime_ns for path in [root, *root.rglob("*")]}
+    assert before == {path: os.lstat(path).st_mtime_ns for path in [root, *root.rglob("*")]}
 
 
 def test_what_is_no_store_stays_none(tmp_path: Path) -> None:
