@@ -41,6 +41,7 @@ class Ingest:
         self.journal = journal
         self._open: list[Partial] = []
         self._recorded: list[RecordedPartial] = []
+        self._unsynced: set[Steps] = set()
         self._lock = Lock()
 
     def create(self, name: str) -> Partial:
@@ -72,9 +73,17 @@ class Ingest:
         with self._lock:
             recorded = [file for file in self._recorded if file.partial.is_open]
             self._recorded = recorded
+            folders, self._unsynced = self._unsynced, set()
         for file in recorded:
             file.checkpoint()
+        for folder in sorted(folders):
+            self.volume.sync_folder(folder, step="blob")
         self.journal.sync()
+
+    def sync_later(self, folder: Steps) -> None:
+        """Make the names in `folder` durable with the next checkpoint."""
+        with self._lock:
+            self._unsynced.add(folder)
 
     def close(self) -> None:
         """Close what is still being written."""
