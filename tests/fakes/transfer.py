@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from modelfetch.transfer.clock import Clock
 from modelfetch.transfer.curl import Limits, Session
 from modelfetch.transfer.guard import EgressRules
-from modelfetch.transfer.reader import Identity, Opened, Sink, Span
+from modelfetch.transfer.reader import Identity, IsOver, Opened, Sink, Span, never
 from modelfetch.transfer.retry import Retry
 from modelfetch.transfer.sink import NOTHING, Kept
 
@@ -88,7 +88,9 @@ class ScriptedReader:
         self.steps = list(steps)
         self.reads: list[tuple[Span, Identity | None]] = []
 
-    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened) -> None:
+    def read(
+        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
+    ) -> None:
         """Do what the next step says."""
         self.reads.append((span, expected))
         self.steps[min(len(self.reads), len(self.steps)) - 1](span, sink, opened)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelfetch.transfer.reader import Identity, Opened, Reader, Sink, Span
+from modelfetch.transfer.reader import Identity, IsOver, Opened, Reader, Sink, Span, never
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,9 @@ class SizedReader:
     reader: Reader
     learn: Callable[[int], None]
 
-    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened) -> None:
+    def read(
+        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
+    ) -> None:
         """Read as the wrapped reader does."""
 
         def opened_and_learnt(identity: Identity) -> None:
@@ -21,4 +23,4 @@ class SizedReader:
             if identity.size is not None:
                 self.learn(identity.size)
 
-        self.reader.read(span, sink, expected, opened_and_learnt)
+        self.reader.read(span, sink, expected, opened_and_learnt, is_over)

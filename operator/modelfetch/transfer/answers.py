@@ -49,6 +49,13 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 """Answers after which the same request may succeed later."""
 
 
+_BUSY = frozenset({429, 503})
+
+
+class Busy(FetchError):
+    """The server asks for fewer requests."""
+
+
 @dataclass(frozen=True)
 class ContentRange:
     """Bytes [start, end) of `total`; None where the server wrote `*`."""
@@ -118,6 +125,8 @@ class Head:
             last_modified=self._strong_last_modified(),
             size=size,
             web_page=self.web_page,
+            serves_parts=self.status == 206 or (self.get("accept-ranges") or "").strip().lower() == "bytes",
+            is_shared=self.version == "2",
         )
 
     @property
@@ -157,9 +166,8 @@ class Head:
             return None
         reason = _REASONS.get(self.status, Reason.SOURCE_UNAVAILABLE)
         delay = self.retry_after_s(now) if self.status in TRANSIENT_STATUSES else None
-        return FetchError(
-            reason, f'expected the file, got status {self.status} from "{self.url.where}"', retry_after_s=delay
-        )
+        kind = Busy if self.status in _BUSY else FetchError
+        return kind(reason, f'expected the file, got status {self.status} from "{self.url.where}"', retry_after_s=delay)
 
 
 def no_web_page(expected: str, kind: str, detail: str) -> FetchError:

@@ -25,7 +25,8 @@ from modelfetch.transfer.clock import Clock
 from modelfetch.transfer.curl_errors import CUT_IN_HANDSHAKE, MEANING, UNNAMED
 from modelfetch.transfer.guard import Credential, EgressRules, Url, parse_url, refuse_own_headers
 from modelfetch.transfer.pace import Pace
-from modelfetch.transfer.reader import Sink
+from modelfetch.transfer.patience import Patience
+from modelfetch.transfer.reader import IsOver, Sink, never
 from modelfetch.transfer.retry import Retry
 
 CONNECT_TIMEOUT_S = 10.0
@@ -52,7 +53,11 @@ _BUFFER_BYTES = 512 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `credential` is sent to its own origin only. `fresh` opens a new connection for it."""
+    """One request; `credential` is sent to its own origin only. `fresh` opens a new connection for it.
+
+    One that `is_small` may share a connection with others; its sink must not wait. Soon after `is_over` became true it
+    ends with Cancelled.
+    """
 
     url: Url
     method: Method = "GET"
@@ -60,6 +65,8 @@ class Request:
     credential: Credential | None = None
     follow: bool = True
     fresh: bool = False
+    is_small: bool = False
+    is_over: IsOver = never
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ class Session:
         # Not connections: libcurl does not support sharing these between threads.
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_DNS)
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_SSL_SESSION)
+        self.patience = Patience(clock)
         # Hosts that the last try did not reach: they may have another address by now.
         self.unreached: set[str] = set()
 
@@ -253,6 +261,7 @@ class _Exchange:
     def run(self, handle: pycurl.Curl, on_head: OnHead) -> Head:
         """Return the head after the body has gone to its sink; a redirect to be followed is not shown to `on_head`."""
         self._check_limits()
+        self._session.patience.require(self._url)
         self._prepare(handle, on_head)
         try:
             handle.perform()
@@ -328,6 +337,7 @@ class _Exchange:
         if head is None:
             return
         self._head = head
+        self._session.patience.note(head)
         if head.is_redirect and self._request.follow:
             return
         encoding = head.get("content-encoding")
@@ -350,6 +360,8 @@ class _Exchange:
     def _check_limits(self) -> None:
         if self._session.stop.is_set():
             raise FetchError(Reason.CANCELLED, "the fetch was stopped")
+        if self._request.is_over():
+            raise FetchError(Reason.CANCELLED, "nobody wants the bytes any more")
         now, limits = self._now(), self._session.limits
         if limits.deadline is not None and now >= limits.deadline:
             raise self._error(Reason.DEADLINE_EXCEEDED, "expected the fetch to end before its deadline")

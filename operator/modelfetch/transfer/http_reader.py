@@ -13,7 +13,7 @@ from modelfetch.reasons import Reason
 from modelfetch.transfer.answers import Head, no_web_page
 from modelfetch.transfer.curl import Request, Session
 from modelfetch.transfer.guard import Credential, Url
-from modelfetch.transfer.reader import Identity, Opened, RangeIgnored, Sink, Span
+from modelfetch.transfer.reader import Identity, IsOver, Opened, RangeIgnored, Sink, Span, never
 
 RESOLUTIONS = 3
 """How often one read may ask the source's own address where the file is."""
@@ -35,6 +35,15 @@ class _Place:
     fresh: bool
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What one read is asked for."""
+
+    span: Span
+    expected: Identity | None
+    is_over: IsOver
+
+
 class _Expired(Exception):
     def __init__(self, error: FetchError) -> None:
         super().__init__(error.message)
@@ -44,7 +53,8 @@ class _Expired(Exception):
 class HttpReader:
     """Reads one file; `compared` says whether its size or digest is known.
 
-    Else a web page in its place is refused, and a body whose end is only that of its connection.
+    Else a web page in its place is refused, and a body whose end is only that of its connection. The bytes of one that
+    `is_small` may come over a connection that other small files use at the same time.
     """
 
     def __init__(
@@ -55,23 +65,27 @@ class HttpReader:
         *,
         compared: bool = True,
         classify: Classify | None = None,
+        is_small: bool = False,
     ) -> None:
         self._session = session
         self._url = url
         self._credential = credential
         self._compared = compared
         self._classify = classify
+        self._is_small = is_small
         self._resolved: _Place | None = None
         self._used = False
 
-    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened) -> None:
+    def read(
+        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
+    ) -> None:
         """Hand over the bytes of `span`, as Reader.read says; a signed address that expired is resolved again."""
         resolutions = 0
         while True:
             place = self._place(expected)
             resolutions += not place.resolved
             try:
-                return self._read_at(place, span, sink, expected, opened)
+                return self._read_at(place, _Wanted(span, expected, is_over), sink, opened)
             except _Expired as expired:
                 self._resolved = None
                 if resolutions >= RESOLUTIONS:
@@ -87,19 +101,28 @@ class HttpReader:
         fresh, self._used = self._used and expected is None, True
         return _Place(self._url, self._credential, resolved=False, fresh=fresh)
 
-    def _read_at(self, place: _Place, span: Span, sink: Sink, expected: Identity | None, opened: Opened) -> None:
+    def _read_at(self, place: _Place, wanted: "_Wanted", sink: Sink, opened: Opened) -> None:
         body = _Body(sink, self._url)
 
         def judge(head: Head) -> Sink:
             self._require_success(head, place)
-            body.extent = _checked_extent(head, span, expected)
+            body.extent = _checked_extent(head, wanted.span, wanted.expected)
             self._require_file(head)
             if head.redirects:
                 self._resolved = _resolved_place(head, place)
             opened(head.identity())
             return body.take
 
-        request = Request(place.url, "GET", _conditions(span, expected), place.credential, fresh=place.fresh)
+        headers = _conditions(wanted.span, wanted.expected)
+        request = Request(
+            place.url,
+            "GET",
+            headers,
+            place.credential,
+            fresh=place.fresh,
+            is_small=self._is_small,
+            is_over=wanted.is_over,
+        )
         self._session.stream(request, judge)
         body.require_whole()
 

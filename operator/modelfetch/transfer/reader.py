@@ -6,7 +6,7 @@ library as a FetchError; the engine decides about retries, resume and hashing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 Sink = Callable[[memoryview], None]
@@ -20,18 +20,30 @@ class Identity:
     Two answers with different identities must never be stitched together. `etag` is a strong validator or None.
     `last_modified` is a date old enough to tell versions apart, or None. `size` is the whole file's size in bytes,
     None when the server did not say. `web_page` is the media type of an answer that is called a page for people while
-    the file is not, None for all others.
+    the file is not, None for all others. The rest says how the server can be asked, and tells no versions apart:
+    whether it serves parts, and whether one connection carries several requests at once.
     """
 
     etag: str | None = None
     last_modified: str | None = None
     size: int | None = None
     web_page: str | None = None
+    serves_parts: bool = field(default=False, compare=False)
+    is_shared: bool = field(default=False, compare=False)
 
     @property
     def is_strong(self) -> bool:
         """Whether a later range can be asked for on the condition that this is still the version."""
         return self.etag is not None or self.last_modified is not None
+
+
+IsOver = Callable[[], bool]
+"""Tells, at any time, whether nobody wants the bytes any more."""
+
+
+def never() -> bool:
+    """Return False: the bytes are wanted to the end."""
+    return False
 
 
 Opened = Callable[[Identity], None]
@@ -49,7 +61,9 @@ class Span:
 class Reader(Protocol):
     """Bytes of one remote file, by range; safe to use from several threads."""
 
-    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened) -> None:
+    def read(
+        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
+    ) -> None:
         """Tell `opened` what is served, then hand the bytes of `span` to `sink` in order.
 
         With `expected`, the request carries If-Range and the answer must be of that identity, else SourceChanged is
@@ -58,7 +72,8 @@ class Reader(Protocol):
         ends before the file does, or answers with another one, raises RangeIgnored before any byte.
         Returns normally only when the span came whole: a short body is SourceUnavailable, a long one SizeMismatch, a
         span below the minimum rate SourceStalled. Raises FetchError with `retry_after_s` where the server asked for a
-        delay. Whatever `opened` and `sink` raise is raised.
+        delay. Whatever `opened` and `sink` raise is raised. Soon after `is_over` became true, Cancelled is raised, also
+        where no byte comes.
         """
 
 
