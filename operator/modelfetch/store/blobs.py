@@ -2,7 +2,8 @@
 
 Comes in: a `Partial` whose bytes the caller has hashed while writing. Goes out: a `Blob`. The order of a commit is
 the promise of the store: size compared ▶ read-only and fsync ▶ close ▶ pin ▶ link or rename to the digest name ▶
-fsync folder, for many files at once and before a manifest. Every inode under a digest name was closed by its only writer before it got that name.
+fsync folder, for many files at once and before a manifest. Every inode under a digest name was closed by its only
+writer before it got that name.
 """
 
 from dataclasses import dataclass
@@ -69,9 +70,10 @@ class Blobs:
     def commit(self, ingest: Ingest, partial: Partial, sha256: str, size: int) -> Blob:
         """Publish a written file under its digest and keep it for this attempt.
 
-        Its bytes are durable before it has the name; the name is with the ingest's next checkpoint, or by `sync`, before
-        a manifest refers to it. `sha256` is what the caller computed of the bytes that it wrote. The partial is closed
-        and gone afterwards, also after an error. Content that is here already stays, unless its size or mode is wrong.
+        Its bytes are durable before it has the name; the name is with the ingest's next checkpoint, or by `sync`
+        before a manifest refers to it. `sha256` is what the caller computed of the bytes that it wrote. The partial is
+        closed and gone afterwards, also after an error. Content that is here already stays, unless its size or mode is
+        wrong.
         Raises FetchError(SizeMismatch) when the file has not `size` bytes.
         """
         try:
