@@ -92,7 +92,7 @@ class Server:
                 try:
                     offset += os.sendfile(peer.fileno(), stream.fileno(), offset, count)
                 except OSError:
-                    peer.shutdown(socket.SHUT_RDWR)
+                    # The client has left: what it took is logged, and the next read ends the connection.
                     break
         return offset - start
 

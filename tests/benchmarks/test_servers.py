@@ -1,6 +1,8 @@
 """What the servers send, and what their logs say of it."""
 
 import http.client
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -77,3 +79,19 @@ def test_connections_at_the_end_are_those_of_the_last_tenth() -> None:
     requests = [Request(name, end, took, 200, size, "GET", path) for name, end, took, size in rows]
 
     assert 2 == Traffic(tuple(requests)).connections_at_end()
+
+
+def test_what_a_client_took_before_it_left_is_logged(bench: Bench) -> None:
+    """A client that reads a part of a file and closes is in the log with less than the file."""
+    served = collection(bench, "paced")
+    log = bench.log("shared")
+    log.mark()
+    with socket.create_connection(("127.0.0.1", int(bench.address("shared").rpartition(":")[2]))) as client:
+        client.sendall(f"GET /{served.path}/{served.files[0].name} HTTP/1.1\r\n\r\n".encode())
+        client.recv(1024)
+    deadline = time.monotonic() + 30
+    while not (requests := log.since_mark().files) and time.monotonic() < deadline:
+        pass
+
+    assert 1 == len(requests)
+    assert 0 < requests[0].body_bytes <= served.size
