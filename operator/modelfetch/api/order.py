@@ -113,15 +113,17 @@ class FetchOrder(_Model):
 
 
 class RemovalTarget(_Model):
-    """A published model whose ModelFetch is gone."""
+    """A model whose ModelFetch is gone."""
 
     namespace: str
     name: str
     owner: str
+    retain: bool = False
+    """Whether what is published stays: then only the files go that its attempts left unpublished."""
 
 
 class RemoveOrder(_Model):
-    """Remove the trees of deleted ModelFetches, then blobs that nothing refers to any more."""
+    """Remove what deleted ModelFetches have on the volume, then blobs that nothing refers to any more."""
 
     task: Literal["remove"] = "remove"
     root: str = ""
@@ -129,7 +131,7 @@ class RemoveOrder(_Model):
 
 
 class SurveyOrder(_Model):
-    """Tell which published trees of `namespace` belong to none of `live` owners; changes nothing."""
+    """Tell whose trees and private files of `namespace` belong to none of `live` owners; changes nothing."""
 
     task: Literal["survey"] = "survey"
     root: str = ""

@@ -131,8 +131,8 @@ class Loop:
             self._wake_next(store_key)
         self._written.pop(str(meta["uid"]), None)
         keeps = (body.get("spec") or {}).get("deletionPolicy") == "Retain"
-        if owners_with_files([body]) and not keeps:
-            target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"])
+        if owners_with_files([body]):
+            target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"], retain=keeps)
             self._gone[store_key].add(target)
         self.queue.add(store_key)
 
@@ -290,7 +290,8 @@ class Loop:
         gone = await self._still_gone(key)
         observed = await self._observer.store(body, owners, gone, survey_wanted=key in self._to_survey)
         decision = store_core.decide(observed, self._settings)
-        self._gone[key] -= set(decision.removed)
+        removed = {target.owner for target in decision.removed}
+        self._gone[key] -= {target for target in self._gone[key] if target.owner in removed}
         self._gone[key] |= {target for target in decision.found if target.namespace == key.namespace}
         if decision.surveyed:
             self._to_survey.discard(key)

@@ -17,6 +17,7 @@ from modelfetch.fetcher.progress import Progress
 from modelfetch.fetcher.reuse import Blobs, Shelf
 from modelfetch.report import Artifact
 from modelfetch.sources.base import Listing
+from modelfetch.store.attempts import Holder
 from modelfetch.store.ingest import Ingest
 from modelfetch.store.manifest import Manifest, Owner
 from modelfetch.store.store import Store
@@ -33,7 +34,7 @@ def run(order: FetchOrder, parts: Parts) -> Artifact:
     parts.progress.resolve(describe.resolved(listing, plan), {file.path: file.size for file in plan.files})
     with (
         parts.open_store() as store,
-        store.ingest(order.attempt, order.owner) as ingest,
+        store.ingest(order.attempt, str(Holder(order.namespace, order.name, order.owner))) as ingest,
         Checkpoints(ingest) as checkpoints,
     ):
         store.sweep(store.plan_sweep(max(ABANDONED_S, 2 * order.transfer.deadline_s)))

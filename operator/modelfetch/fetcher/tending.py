@@ -1,10 +1,12 @@
 """The Jobs that work on the store itself: remove what belongs to nobody any more, or only tell of it.
 
-Comes in: a removal or survey order and the open store. Goes out: whose trees are gone, or whose would have to go.
+Comes in: a removal or survey order and the open store. Goes out: whose files are gone, or whose would have to go.
 """
 
-from modelfetch.api.order import RemoveOrder, SurveyOrder
+from modelfetch.api.order import RemovalTarget, RemoveOrder, SurveyOrder
 from modelfetch.report import Owner
+from modelfetch.store.attempts import Holder, holders, plan_release
+from modelfetch.store.manifest import owner_short
 from modelfetch.store.removal import execute_removal, plan_removal, survey
 from modelfetch.store.store import Store
 
@@ -16,15 +18,24 @@ def tend(order: RemoveOrder | SurveyOrder, store: Store) -> tuple[Owner, ...]:
 
 
 def _remove(order: RemoveOrder, store: Store) -> tuple[Owner, ...]:
-    """Return all targets: the trees of each are gone now, or were not theirs, or are to be retained."""
-    execute_removal(store, plan_removal(store, order.targets))
+    """Return all targets: the files of each are gone now, or were not theirs, or are to be retained."""
+    _release(store, order.targets)
+    execute_removal(store, plan_removal(store, [target for target in order.targets if not target.retain]))
     return tuple(Owner(namespace=target.namespace, name=target.name, owner=target.owner) for target in order.targets)
 
 
+def _release(store: Store, targets: tuple[RemovalTarget, ...]) -> None:
+    """Remove what the attempts of the targets left unpublished; before the rest, since it may keep blobs."""
+    gone = frozenset(Holder(target.namespace, target.name, target.owner) for target in targets)
+    # Not by a sweep, which passes over what cannot be removed: a Job that says done would be followed by a survey.
+    for folder in plan_release(store.volume, gone).folders:
+        store.volume.remove_tree(folder, step="sweep.remove")
+
+
 def _survey(order: SurveyOrder, store: Store) -> tuple[Owner, ...]:
-    """Return the owners whose trees a removal would take: those to be retained are nobody's task."""
-    return tuple(
-        Owner(namespace=found.namespace, name=found.name, owner=found.owner)
-        for found in survey(store, order.namespace, order.live)
-        if found.deletion_policy == "Delete"
-    )
+    """Return the owners of whom a removal would take something: trees to be retained are nobody's task."""
+    trees = (found for found in survey(store, order.namespace, order.live) if found.deletion_policy == "Delete")
+    left = (one for one in holders(store.volume) if one.namespace == order.namespace)
+    owners = {Holder(found.namespace, found.name, found.owner) for found in trees}
+    owners |= {one for one in left if owner_short(one.owner) not in order.live}
+    return tuple(Owner(namespace=one.namespace, name=one.name, owner=one.owner) for one in sorted(owners, key=str))

@@ -4,6 +4,7 @@ Comes in: a volume. Goes out: `Neighbour`s. Nothing here is relied on for more t
 seems dead may still write into its own files, and one that seems alive may never come back.
 """
 
+import re
 from dataclasses import dataclass
 
 from modelfetch.errors import FetchError
@@ -16,6 +17,7 @@ from modelfetch.store.readable import ReadableVolume
 LIVING_S = 60.0
 """Seconds without a sign of life after which an attempt is taken for dead; a living one gives one every few seconds."""
 
+_HOLDER = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9][a-z0-9.-]{0,252})/([A-Za-z0-9-]{1,64})")
 _JOURNAL_LIMIT = 256 * 1024 * 1024
 
 
@@ -73,6 +75,26 @@ def neighbour(volume: ReadableVolume, folder: Steps, now_s: float) -> Neighbour 
     return Neighbour(folder, log, now_s - facts.modified_s, facts.size)
 
 
-def plan_release(volume: ReadableVolume, owners: frozenset[str]) -> Sweep:
-    """Return the folders that attempts of `owners` left, living ones among them: their model is to go."""
-    return Sweep(tuple(one.folder for one in neighbours(volume, (), 0.0) if one.log.head.owner in owners))
+@dataclass(frozen=True)
+class Holder:
+    """For whom an attempt works: the place of its model, and the model's owner; as a journal's head says it."""
+
+    namespace: str
+    name: str
+    owner: str
+
+    def __str__(self) -> str:
+        """Return the text for a journal's head."""
+        return f"{self.namespace}/{self.name}/{self.owner}"
+
+
+def holders(volume: ReadableVolume) -> frozenset[Holder]:
+    """Return for whom there are private files; whoever writes another form of it is passed over."""
+    found = (_HOLDER.fullmatch(one.log.head.owner) for one in neighbours(volume, (), 0.0))
+    return frozenset(Holder(*match.groups()) for match in found if match is not None)
+
+
+def plan_release(volume: ReadableVolume, gone: frozenset[Holder]) -> Sweep:
+    """Return the folders that attempts for `gone` left, living ones among them: they are of no more use."""
+    texts = frozenset(map(str, gone))
+    return Sweep(tuple(one.folder for one in neighbours(volume, (), 0.0) if one.log.head.owner in texts))

@@ -212,6 +212,21 @@ def test_fetches_deleted_together_are_all_removed():
     assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
 
 
+@pytest.mark.parametrize(("policy", "retain"), [("Delete", False), ("Retain", True)])
+def test_private_files_go_under_any_policy(policy, retain):
+    """deletionPolicy is about what was published; what an attempt left unpublished is of no use to anybody."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one", deletionPolicy=policy), 10, attempt={"number": 1}))
+        await _drain(world.loop)
+        world.delete("one")
+        await world.look()
+
+    (order,) = _in_world(scenario).made("remove")
+
+    assert [("uid-one", retain)] == [(target["owner"], target["retain"]) for target in order["targets"]]
+
+
 def test_one_invalid_store_stops_nobody_else():
     """A stored spec that this version refuses: the operator starts, and other stores' fetches run."""
 
