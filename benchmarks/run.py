@@ -47,7 +47,7 @@ def _rounds(plan: Plan, scenario: Scenario, bench: Bench, results: Results) -> N
         plan.say(f"  {name} is missing: {why}")
     samples: dict[str, list[Sample]] = {name: [] for name in wanted if name not in missing}
     bench.prepare(scenario)
-    facts = _facts(plan, scenario, bench, missing)
+    facts = {"commit": results.machine["versions"]["commit"], **_facts(plan, scenario, bench, missing)}
     for number in range(1, plan.rounds + 1):
         for name, rows in samples.items():
             rows.append(_turn(Turn(scenario, name, number), bench))
