@@ -15,7 +15,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,15 +27,20 @@ from tests.crash.power_faults import FAULTS, Planted, Unsynced
 from tests.crash.scenarios import SCENARIOS, Scenario, tidy
 from tests.unit.store import samples
 
-State = dict[str, object]
+State = dict[str, tuple[str | None, samples.Content | None]]
+WRITE = "after file.write"
 
 
 @dataclass(frozen=True)
 class Point:
-    """A moment of a run: its number among the steps, None for its end, and the steps that see the disk like this."""
+    """A moment of a run: its number among the steps, None for its end, and the steps that see the disk like this.
+
+    Whoever does the work again writes at most `writes` pieces of files.
+    """
 
     number: int | None
     steps: tuple[str, ...]
+    writes: int
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,20 @@ def points(steps: list[str], skip: tuple[str, ...]) -> list[Point]:
         if step.split(" ")[1].startswith(skip):
             continue
         if step.startswith("before ") and number and steps[number - 1].startswith("after ") and found:
-            found[-1] = Point(found[-1].number, (*found[-1].steps, step))
+            found[-1] = replace(found[-1], steps=(*found[-1].steps, step))
         else:
-            found.append(Point(number, (step,)))
-    return [*found, Point(None, ("returned",))]
+            found.append(Point(number, (step,), steps.count(WRITE) - synced_writes(steps[: number + 1])))
+    return [*found, Point(None, ("returned",), 0)]
+
+
+def synced_writes(steps: list[str]) -> int:
+    """Return how many of the writes among these steps were made durable, with what was written down of them."""
+    written = synced = durable = 0
+    for step in steps:
+        written += step == WRITE
+        synced = written if step == "before file.checkpoint" else synced
+        durable = synced if step == "after journal.sync" else durable
+    return durable
 
 
 def state(root: Path) -> State:
@@ -74,7 +89,7 @@ def state(root: Path) -> State:
 
 def lost(before: State, now: State, after: State, is_over: bool) -> list[str]:
     """Return the models that are neither as they were nor, once that was promised only so, as they were to become."""
-    empty = (None, None)
+    empty: tuple[None, None] = (None, None)
     found = []
     for name in before | now | after:
         old, new, seen = (states.get(name, empty) for states in (before, after, now))
@@ -115,9 +130,13 @@ def cut_at(case: Case, point: Point, root: Path, after: State) -> dict[str, obje
     found = samples.violations(root) + lost(before, state(root), after, is_over=point.number is None)
     if found:
         return told(point, status, found)
+    steps: list[str] = []
+    case.scenario.run(str(root), quick_filesystem(case.links, steps.append))
     tidy(str(root), quick)
-    case.scenario.run(str(root), quick)
-    return told(point, status, samples.violations(root) + lost(before, state(root), after, is_over=True))
+    if steps.count(WRITE) > point.writes:
+        found.append(f"{steps.count(WRITE)} pieces were written again, expected at most {point.writes}")
+    found += samples.violations(root) + samples.leftovers(root)
+    return told(point, status, found + lost(before, state(root), after, is_over=True))
 
 
 def cut_after_kill(case: Case, point: Point, root: Path, after: State) -> dict[str, object]:
@@ -125,8 +144,9 @@ def cut_after_kill(case: Case, point: Point, root: Path, after: State) -> dict[s
     case.scenario.before(str(root), quick_filesystem(case.links))
     sync(case.disk.root)
     before = state(root)
+    end_of_run = Point(None, (), 0)
     status = run_until(case, point, root, die)
-    run_until(case, Point(None, ()), root, partial(cut_and_die, case.disk.root))
+    run_until(case, end_of_run, root, partial(cut_and_die, case.disk.root))
     case.disk.remount()
     return told(point, status, samples.violations(root) + lost(before, state(root), after, is_over=True))
 
@@ -167,9 +187,9 @@ def main(arguments: list[str]) -> None:
             sys.stdout.flush()  # a child must not inherit it
 
 
-def quick_filesystem(links: str) -> Filesystem:
+def quick_filesystem(links: str, hook: Hook = lambda _step: None) -> Filesystem:
     """Return a file system that syncs nothing: for what comes before the cut and after it."""
-    return Planted(Unsynced, _nothing if links == "hard" else samples.without_hard_links(_nothing))
+    return Planted(Unsynced, hook if links == "hard" else samples.without_hard_links(hook))
 
 
 def opened(links: str, fault: str | None, hook: Hook) -> Filesystem:

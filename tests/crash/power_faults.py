@@ -43,6 +43,16 @@ class PrivateContent(UnsyncedFile):
         return self._end(step)
 
 
+class UnsyncedCheckpoint(PrivateFile):
+    """A file whose content is durable once it is finished, not before."""
+
+    def sync(self, *, step: str) -> None:
+        if step == "file.checkpoint":
+            self._crash(f"before {step}")
+        else:
+            super().sync(step=step)
+
+
 class NoFileSync(Volume):
     """Names are durable, content is not."""
 
@@ -53,11 +63,16 @@ class NoFileSync(Volume):
         made.__class__ = self.file
         return made
 
+    def reopen(self, path: Steps, *, step: str) -> PrivateFile:
+        found = super().reopen(path, step=step)
+        found.__class__ = self.file
+        return found
+
 
 class NameFirst(NoFileSync):
     """Content has its final name, durable, before it is durable itself."""
 
-    file = UnsyncedContent
+    file: type[PrivateFile] = UnsyncedContent
 
     def sync_folder(self, path: Steps, *, step: str) -> None:
         super().sync_folder(path, step=step)
@@ -74,11 +89,17 @@ class NameFirst(NoFileSync):
 class ModeLast(NameFirst):
     """Content has its final name before it is read-only."""
 
-    file = PrivateContent
+    file: type[PrivateFile] = PrivateContent
 
     def complete(self, fd: int) -> None:
         os.fchmod(fd, PUBLIC_FILE)
         super().complete(fd)
+
+
+class NoCheckpoint(NoFileSync):
+    """What the journal says of a file is durable, the file is not."""
+
+    file = UnsyncedCheckpoint
 
 
 class NoFolderSync(Volume):
@@ -127,10 +148,14 @@ class Planted(Filesystem):
             return self._kind(os.dup(fd), self._crash)
 
 
+IN_RECEPTION = "no-checkpoint-fsync"
+"""Shows only where a file is received in several pieces."""
+
 FAULTS: dict[str, type[Volume]] = {
     "no-file-fsync": NoFileSync,
     "no-folder-fsync": NoFolderSync,
     "name-before-fsync": NameFirst,
     "mode-after-name": ModeLast,
     "current-before-manifest": CurrentFirst,
+    IN_RECEPTION: NoCheckpoint,
 }

@@ -3,6 +3,9 @@
 Each scenario has what was there before, the run, and a question whether the run has reached its end.
 """
 
+import os
+import random
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +14,16 @@ from modelfetch.api.order import RemovalTarget
 from modelfetch.store import removal
 from modelfetch.store.fs import Filesystem
 from modelfetch.store.store import Store
+from tests.crash.download import download
 from tests.unit.store import samples
 from tests.unit.store.samples import LLAMA, LLAMA_2, PHI
 
 Act = Callable[[str, Filesystem], None]
+
+LARGE: samples.Content = {"config.json": b"{}", "weights.bin": random.Random(1).randbytes(150_000)}
+"""Ten segments where those are small, one where they are not."""
+KILLED_AFTER = 6
+"""Records in the journal: the head, the start of the file, and some segments."""
 
 NEW_OWNER = samples.owner(uid="uid-2")
 
@@ -65,6 +74,35 @@ def _remove_llama(root: str, fs: Filesystem) -> None:
         removal.execute_removal(store, removal.plan_removal(store, targets, abandoned_s=0.0))
 
 
+def _half_of_large(root: str, fs: Filesystem) -> None:
+    """Receive half of a large file and be killed."""
+    received = iter(range(10**9))
+
+    def stop(step: str) -> None:
+        if step == "after journal.append" and next(received) == KILLED_AFTER:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with Store.open(root, fs) as store:
+        samples.publish(store, PHI, samples.owner("phi"))
+        like = store
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _download(Store(Filesystem(stop).open(root), like.id, like.capabilities), "attempt-1")
+        finally:
+            os._exit(1)
+    os.waitpid(pid, 0)
+
+
+def _download_rest(root: str, fs: Filesystem) -> None:
+    with Store.open(root, fs) as store:
+        _download(store, "attempt-2")
+
+
+def _download(store: Store, attempt: str) -> None:
+    download(store, LARGE, samples.owner(), attempt, "e" * 40)
+
+
 def _holds(name: str, content: samples.Content) -> Callable[[Path], bool]:
     def is_done(root: Path) -> bool:
         current = root / "models" / "ml" / name / "current"
@@ -80,6 +118,7 @@ def _llama_is_gone(root: Path) -> bool:
 
 
 SCENARIOS = {
+    "resume": Scenario(_half_of_large, _download_rest, _holds("llama", LARGE)),
     "first": Scenario(_nothing, _publish_first, _holds("llama", LLAMA)),
     "next": Scenario(_two_models, _publish_next, _holds("llama", LLAMA_2)),
     "removal": Scenario(_two_models, _remove_llama, _llama_is_gone),

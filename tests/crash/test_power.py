@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.power_faults import FAULTS
+from tests.crash.power_faults import FAULTS, IN_RECEPTION
 from tests.crash.scenarios import SCENARIOS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -17,7 +17,8 @@ FEWEST = 20
 
 
 def cut_everywhere(kind: str, scenario: str, links: str, folder: Path, *options: str) -> list[dict[str, object]]:
-    command = [sys.executable, "-m", "tests.crash.power_cutter", kind, scenario, links, str(folder), *options]
+    program = ["tests.crash.small_segments", "tests.crash.power_cutter"]
+    command = [sys.executable, "-m", *program, kind, scenario, links, str(folder), *options]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=900)
     assert ended.returncode == 0, ended.stderr
 
@@ -58,7 +59,8 @@ def test_a_power_cut_after_a_killed_and_a_whole_run(links: str, kind: str, quick
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_error_is_noticed(fault: str, kind: str, quick_folder: Path) -> None:
     """An error in the order of a publish shows as something wrong after one of the cuts."""
-    cuts = cut_everywhere(kind, "neighbour", "hard", quick_folder, "--fault", fault)
+    scenario = "resume" if fault == IN_RECEPTION else "neighbour"
+    cuts = cut_everywhere(kind, scenario, "hard", quick_folder, "--fault", fault)
 
     assert [] != cuts[-1]["violations"]
     assert all(cut["was_killed"] for cut in cuts)

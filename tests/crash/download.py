@@ -1,0 +1,93 @@
+"""A fetcher without a network: files received segment by segment, checkpointed, taken over, committed, published.
+
+Comes in: an open store and the bytes of the files. Goes out: the published model. It asks of the store what the real
+fetcher asks of it, in the same order, but in one thread, so that each run takes the same steps.
+"""
+
+from collections.abc import Iterable
+
+from modelfetch.resumable_sha256 import restore_sha256, resumable_sha256, saved_state
+from modelfetch.store import layout
+from modelfetch.store.adoption import Adoption
+from modelfetch.store.attempts import neighbours
+from modelfetch.store.blobs import Blob
+from modelfetch.store.ingest import Ingest
+from modelfetch.store.journal import Settled
+from modelfetch.store.manifest import Owner
+from modelfetch.store.partial import RecordedPartial
+from modelfetch.store.store import Store
+from modelfetch.store.sums import write_sums
+from modelfetch.transfer.reader import Identity
+from modelfetch.transfer.segments import segment_spans
+from modelfetch.transfer.sink import Kept
+from tests.unit.store import samples
+
+CHECKPOINT_SEGMENTS = 2
+"""New segments after which everything is made durable."""
+
+
+class WrongBytes(Exception):
+    """What is in a private file is not what was received: no fetcher would commit it."""
+
+
+def download(
+    store: Store, content: samples.Content, record: Owner, attempt: str, commit: str, ended: Iterable[str] = ()
+) -> None:
+    """Publish the content; goes on from what other attempts left, of which `ended` are known to have ended."""
+    with store.ingest(attempt, record.owner) as ingest:
+        missing = {data for data in content.values() if not pinned(store, ingest, data)}
+        keys = {key(data): number for number, data in enumerate(content.values()) if data in missing}
+        others = neighbours(store.volume, ingest.folder, store.volume.clock_s(layout.INGEST))
+        adoption = Adoption(ingest, tuple(others), frozenset(ended), lambda: None)
+        adopted = adoption.take(keys)
+        store.sweep(adoption.leftovers(keys))
+        for data in sorted(missing):
+            number = keys[key(data)]
+            receive(store, ingest, adopted.get(number) or ingest.receive(number, key(data)), data)
+        store.views.publish(ingest, record, samples.manifest(content, commit))
+
+
+def key(data: bytes) -> str:
+    """Return by what a file's content is known before it is here."""
+    return f"sha256:{samples.sha256(data)}"
+
+
+def pinned(store: Store, ingest: Ingest, data: bytes) -> Blob | None:
+    return store.blobs.pin(ingest, samples.sha256(data), len(data))
+
+
+def receive(store: Store, ingest: Ingest, recorded: RecordedPartial, data: bytes) -> None:
+    """Bring what is missing of one file and commit it."""
+    kept = recorded.kept(lambda: None)
+    recorded.opened(Identity(etag='"1"', size=len(data)))
+    hasher = (restore_sha256(kept.state, kept.hashed) if kept.state else None) or resumable_sha256()
+    done = kept.hashed if kept.state else 0
+    for count, span in enumerate(segment_spans(len(data))):
+        piece = arrive(recorded, kept, data, span.start, span.end or len(data))
+        if span.start >= done:
+            hasher.update(piece)
+            recorded.hashed(span.start + len(piece), saved_state(hasher))
+        if count % CHECKPOINT_SEGMENTS == 1:
+            ingest.checkpoint()
+    if hasher.hexdigest() != samples.sha256(data):
+        raise WrongBytes("/".join(recorded.partial.path))
+    settle(store, ingest, recorded, data)
+
+
+def arrive(recorded: RecordedPartial, kept: Kept, data: bytes, start: int, end: int) -> bytes:
+    """Return a segment's bytes as they stand in the private file."""
+    if start not in kept.segments:
+        recorded.write_segment(start, memoryview(data)[start:end])
+    room = bytearray(end - start)
+    recorded.read_segment(start, memoryview(room))
+    return bytes(room)
+
+
+def settle(store: Store, ingest: Ingest, recorded: RecordedPartial, data: bytes) -> None:
+    """Make the verified file a blob."""
+    digests = recorded.digests(len(data))
+    blob = store.blobs.commit(ingest, recorded.partial, samples.sha256(data), len(data))
+    ingest.journal.append([Settled(recorded.key)])
+    if digests is not None:
+        write_sums(ingest, blob.sha256, blob.size, digests)
+    store.blobs.remember_git_blob(ingest, samples.git_blob(data), blob)
