@@ -67,14 +67,22 @@ class Contents:
     keeps_modes: bool
     problems: tuple[Finding, ...]
 
+    def digest_of(self, tree: Tree) -> str | None:
+        """Return the digest of the manifest that a tree's name refers to, None where there is none that can be read."""
+        return self._by_revision.get(tree.path[-1])
+
     def manifest_of(self, tree: Tree) -> Manifest | None:
         """Return the manifest that a tree's name refers to."""
-        return self.by_revision.get(tree.path[-1])
+        digest = self.digest_of(tree)
+        return None if digest is None else self.manifests[digest]
+
+    def has_manifest_for(self, revision: str) -> bool:
+        """True if a tree with this name would have a manifest."""
+        return revision in self._by_revision
 
     @cached_property
-    def by_revision(self) -> dict[str, Manifest]:
-        """Manifests by the names that their trees have."""
-        return {layout.revision_name(found.commit, digest): found for digest, found in self.manifests.items()}
+    def _by_revision(self) -> dict[str, str]:
+        return {layout.revision_name(found.commit, digest): digest for digest, found in self.manifests.items()}
 
 
 @dataclass

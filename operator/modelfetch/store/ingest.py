@@ -248,12 +248,12 @@ def execute_sweep(volume: Volume, sweep: Sweep) -> None:
         _remove_leftover(volume, folder, step="sweep.remove")
 
 
-def pinned_digests(volume: Volume) -> frozenset[str]:
-    """Return the SHA-256 of every blob that some attempt keeps."""
+def pinned_digests(volume: Volume, without: frozenset[Steps] = frozenset()) -> frozenset[str]:
+    """Return the SHA-256 of every blob that some attempt keeps, but for the attempts with these folders."""
     found: set[str] = set()
     for attempt in volume.names(layout.INGEST):
         folder = (*layout.INGEST, attempt)
         facts = volume.facts(folder)
-        if facts is not None and facts.is_folder:
+        if facts is not None and facts.is_folder and folder not in without:
             found.update(sha256 for name in volume.names(folder) if (sha256 := layout.pinned(name)))
     return frozenset(found)

@@ -48,7 +48,7 @@ def _of_model(contents: Contents, model: Model) -> Iterator[Finding]:
 
 
 def _of_dangling(contents: Contents, model: Model, current: Steps) -> Iterator[Finding]:
-    if model.current in contents.by_revision:
+    if model.current is not None and contents.has_manifest_for(model.current):
         yield _finding((*model.path, model.current), Kind.MISSING, "expected the revision that 'current' leads to")
     else:
         yield _finding(current, Kind.WRONG_LINK, f"expected one of the model's revisions, got '{model.current}'")

@@ -77,22 +77,30 @@ def plan_removal(store: Store, targets: Iterable[RemovalTarget], abandoned_s: fl
     `abandoned_s`: a failed fetch left them.
     Raises FetchError(StoreCorrupt) when a manifest cannot be read: nothing may then be called unused.
     """
-    volume = store.volume
+    return _plan(store.volume, targets, abandoned_s, frozenset())
+
+
+def plan_unused(volume: Volume, abandoned_s: float, dead_attempts: frozenset[Steps]) -> RemovalPlan:
+    """Return what nothing refers to, as `plan_removal` does, but for the pins of attempts that are dead."""
+    return _plan(volume, (), abandoned_s, dead_attempts)
+
+
+def _plan(
+    volume: Volume, targets: Iterable[RemovalTarget], abandoned_s: float, dead_attempts: frozenset[Steps]
+) -> RemovalPlan:
     models, kept = _judge(volume, targets)
     leaving = {layout.model(target.namespace, target.name) for target in models}
     staying = _keys(volume, set(_models(volume)) - leaving)
+    leaving_keys = _keys(volume, leaving | _trashed_models(volume))
     old = _Age(volume, abandoned_s)
     dead = {
         digest
         for digest in records.manifest_digests(volume)
         if layout.manifest_key(digest) not in staying
         # Another one without a tree may belong to a publisher at work.
-        and (
-            layout.manifest_key(digest) in _keys(volume, leaving | _trashed_models(volume))
-            or old(layout.manifest(digest))
-        )
+        and (layout.manifest_key(digest) in leaving_keys or old(layout.manifest(digest)))
     }
-    needed = _needed(volume, without=dead)
+    needed = _needed(volume, without=dead, dead_attempts=dead_attempts)
     abandoned = {sha256 for sha256 in _all_blobs(volume) if old(layout.blob(sha256))}
     half_done = _files_of_trashed(volume, volume.names(layout.TRASH))
     unused = (_files_of(volume, dead) | half_done | abandoned) - needed
@@ -112,7 +120,7 @@ def execute_removal(store: Store, plan: RemovalPlan) -> None:
     models = _settle_models(volume)
     manifests = _settle_manifests(volume, plan.manifests)
     _settle_blobs(store, set(plan.blobs) | _files_of_trashed(volume, manifests))
-    _forget_aliases(volume)
+    _forget_hints(volume)
     # Last what tells a next run where a killed one stopped.
     for name in (*manifests, *models, *_unknown(volume)):
         volume.remove_tree((*layout.TRASH, name), step="trash.remove")
@@ -237,13 +245,36 @@ def _files_of_trashed(volume: Volume, names: Iterable[str]) -> set[str]:
 # Blobs
 
 
-def _needed(volume: Volume, without: Iterable[str] = ()) -> frozenset[str]:
-    """Return the SHA-256 of all that a pin or a manifest refers to.
+def _needed(
+    volume: Volume, without: Iterable[str] = (), dead_attempts: frozenset[Steps] = frozenset()
+) -> frozenset[str]:
+    """Return the SHA-256 of all that a pin, a manifest or a tree without a manifest refers to.
 
     Pins first: a publisher writes its manifest before it lets go of its pins, so one of them is seen.
     """
-    pinned = ingest.pinned_digests(volume)
-    return pinned | _files_of(volume, records.manifest_digests(volume) - set(without))
+    pinned = ingest.pinned_digests(volume, dead_attempts)
+    listed = records.manifest_digests(volume)
+    return pinned | _files_of(volume, listed - set(without)) | _linked_by(volume, unlisted_trees(volume, listed))
+
+
+def unlisted_trees(volume: Volume, listed: Iterable[str]) -> list[Steps]:
+    """Return the trees of models whose manifest is not among the digests `listed`: something has destroyed it."""
+    keys = {layout.manifest_key(digest) for digest in listed}
+    trees = [tree for model in _models(volume) for tree in _folders(volume, model)]
+    return [tree for tree in trees if layout.revision_key(tree[-1]) not in keys]
+
+
+def _linked_by(volume: Volume, trees: Iterable[Steps]) -> set[str]:
+    """Return the blobs that trees lead to by symlinks; those of hard links hold their content by themselves."""
+    found, waiting = set(), list(trees)
+    while waiting:
+        folder = waiting.pop()
+        for name, facts in volume.entries(folder).items():
+            if facts.is_folder:
+                waiting.append((*folder, name))
+            elif sha256 := layout.linked_blob(volume.link_text((*folder, name)) or ""):
+                found.add(sha256)
+    return found
 
 
 def _settle_blobs(store: Store, candidates: set[str]) -> None:
@@ -261,13 +292,23 @@ def _settle_blobs(store: Store, candidates: set[str]) -> None:
             volume.remove((*layout.TRASH, name), step="blob.delete")
 
 
-def _forget_aliases(volume: Volume) -> None:
-    """Remove the links of git's ids that lead nowhere; one whose blob comes this moment costs a download at most."""
-    for folder in _folders(volume, layout.ALIASES):
-        for path in [(*folder, name) for name in volume.names(folder)]:
-            sha256 = layout.linked_blob(volume.link_text(path) or "")
-            if sha256 is not None and volume.facts(layout.blob(sha256)) is None:
-                volume.remove(path, step="alias.remove")
+def hints_without(volume: Volume, blobs: frozenset[str] = frozenset()) -> list[Steps]:
+    """Return git's ids and sums of blobs that are not here, or are among `blobs`."""
+    hints = [(*folder, name) for folder in _folders(volume, layout.ALIASES) for name in volume.names(folder)]
+    found = [(path, layout.linked_blob(volume.link_text(path) or "")) for path in hints]
+    sums = [(*folder, name) for folder in _folders(volume, layout.SUMS) for name in volume.names(folder)]
+    found += [(path, path[-1] if layout.is_blob_name(path[-1]) else None) for path in sums]
+    return [
+        path
+        for path, sha256 in found
+        if sha256 is not None and (sha256 in blobs or volume.facts(layout.blob(sha256)) is None)
+    ]
+
+
+def _forget_hints(volume: Volume) -> None:
+    """Remove hints of blobs that are gone; one whose blob comes this moment costs a download or a slow look at most."""
+    for path in hints_without(volume):
+        volume.remove(path, step="hint.remove")
 
 
 def _put_blob_back(store: Store, trashed: Steps, sha256: str) -> None:

@@ -18,9 +18,9 @@ class Place:
     root: Path
     dice: random.Random
 
-    def pick(self, *patterns: str) -> Path:
+    def pick(self, pattern: str) -> Path:
         """Return one of the files that match; an empty one has nothing to damage."""
-        paths = sorted(path for pattern in patterns for path in self.root.glob(pattern))
+        paths = sorted(self.root.glob(pattern))
         return self.dice.choice([path for path in paths if path.lstat().st_size > 0])
 
     def name(self, path: Path) -> str:
@@ -72,7 +72,8 @@ def zero(place: Place) -> Expected:
 
 def swap(place: Place, pattern: str, kind: Kind) -> Expected:
     one = place.pick(pattern)
-    other = place.dice.choice(sorted(set(place.root.glob(pattern)) - {one}))
+    while (other := place.pick(pattern)) == one:
+        pass
     first, second = one.read_bytes(), other.read_bytes()
     rewrite(one, second)
     rewrite(other, first)
