@@ -20,7 +20,9 @@ Step = Literal["Resolving", "Downloading", "Verifying", "Publishing", "Removing"
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", defer_build=True
+    )
 
 
 class Resolved(_Model):
@@ -74,7 +76,7 @@ class Report(_Model):
     at: datetime
     step: Step
     resolved: Resolved | None = None
-    progress: Progress = Progress()
+    progress: Progress = Field(default_factory=Progress)
     ok: bool | None = None
     reason: Reason | None = None
     message: str | None = Field(default=None, max_length=1024)

@@ -231,7 +231,9 @@ class ModelFetchSpec(ApiModel):
 class ModelFetch(BaseModel):
     """The resource as it is read from the API server."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, defer_build=True
+    )
     metadata: ObjectMeta
     spec: ModelFetchSpec
-    status: ModelFetchStatus = ModelFetchStatus()
+    status: ModelFetchStatus = Field(default_factory=ModelFetchStatus)

@@ -203,7 +203,9 @@ SetOf = Annotated[list[T], AfterValidator(_distinct), Field(json_schema_extra={"
 class ApiModel(BaseModel):
     """A part of a resource: camelCase on the wire, types as written, unknown fields refused, rules checked."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True, defer_build=True
+    )
     RULES: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="before")
@@ -293,7 +295,9 @@ class StoreRef(ApiModel):
 class ObjectMeta(BaseModel):
     """What modelfetch reads of `metadata`; the rest is left alone."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, defer_build=True
+    )
     name: str
     namespace: str = ""
     uid: str = ""

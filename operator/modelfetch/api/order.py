@@ -25,7 +25,9 @@ ENDED_LIMIT = 16
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, defer_build=True
+    )
 
 
 class Egress(_Model):
@@ -101,14 +103,14 @@ class FetchOrder(_Model):
     """Folder of the volume that is the store's root; empty for the volume itself."""
     source: Annotated[HuggingFaceSource | HttpSource, Field(union_mode="left_to_right")]
     has_token: bool = False
-    selection: Selection = Selection()
+    selection: Selection = Field(default_factory=Selection)
     verification_mode: Literal["Require", "WhenAvailable"] = "WhenAvailable"
     checksums: dict[str, str] = {}
     """Path to `sha256:<hex>`."""
-    limits: OrderLimits = OrderLimits()
-    transfer: OrderTransfer = OrderTransfer()
-    egress: Egress = Egress()
-    model: ModelInfo = ModelInfo()
+    limits: OrderLimits = Field(default_factory=OrderLimits)
+    transfer: OrderTransfer = Field(default_factory=OrderTransfer)
+    egress: Egress = Field(default_factory=Egress)
+    model: ModelInfo = Field(default_factory=ModelInfo)
     deletion_policy: Literal["Delete", "Retain"] = "Delete"
 
 

@@ -269,7 +269,9 @@ class ModelStoreStatus(StatusModel):
 class ModelStore(BaseModel):
     """The resource as it is read from the API server."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, defer_build=True
+    )
     metadata: ObjectMeta
     spec: ModelStoreSpec
-    status: ModelStoreStatus = ModelStoreStatus()
+    status: ModelStoreStatus = Field(default_factory=ModelStoreStatus)

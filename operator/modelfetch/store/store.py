@@ -37,7 +37,7 @@ _FILE_LIMIT = 64 * 1024
 class StoreFile(BaseModel):
     """The content of store.json."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, defer_build=True)
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
     layout_version: Literal[1] = 1
 
