@@ -7,7 +7,10 @@ import click
 
 from modelfetch import __version__
 
-COMMANDS: Final = {"pull": ("modelfetch.cli.cmd_pull", "Put the verified files of a model into a folder.")}
+COMMANDS: Final = {
+    "pull": ("modelfetch.cli.cmd_pull", "Put the verified files of a model into a folder."),
+    "store": ("modelfetch.cli.cmd_store", "List, measure and verify such a folder, and free its room."),
+}
 """Name to module (which has a command of that name) and the line for the help."""
 
 

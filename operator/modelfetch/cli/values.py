@@ -62,6 +62,14 @@ def whole_number(option: str, text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def subset(option: str, text: str) -> tuple[int, int]:
+    """Return (n, t) of `n/t`: the n-th of t parts."""
+    number, _, count = text.partition("/")
+    if _NUMBER.fullmatch(number) is None or _NUMBER.fullmatch(count) is None or not 1 <= int(number) <= int(count):
+        _refuse(option, "a part such as 1/7 or 7/7", text)
+    return int(number), int(count)
+
+
 def network(option: str, text: str) -> str:
     """Return a network in CIDR form; a plain address is the network of that address."""
     try:

@@ -6,6 +6,7 @@ store and which kind of pass it is about; another pass starts the file anew. A l
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -24,7 +25,7 @@ class Checkpoint:
         self._intact = intact
 
     @classmethod
-    def open(cls, path: Path, about: dict[str, object], *, resume: bool) -> Self:
+    def open(cls, path: Path, about: Mapping[str, object], *, resume: bool) -> Self:
         """Return the pass in `path`, or a new one unless `resume` and the last one was about the same and unfinished.
 
         Raises FetchError(SpecInvalid) where the file cannot be written.

@@ -91,7 +91,7 @@ def execute_collection(store: Store, plan: CollectionPlan) -> None:
 
 
 def _refuse_doubt(volume: Volume) -> None:
-    """Raise where a tree has no manifest, at two looks: one that is published or removed right now may have none once."""
+    """Raise where a tree has no manifest, at two looks: one that is published or removed just now may lack it once."""
     first, second = (set(unlisted_trees(volume, records.manifest_digests(volume))) for _ in range(2))
     for tree in sorted(first & second):
         raise FetchError(
