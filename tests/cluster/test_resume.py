@@ -11,26 +11,30 @@ import pytest
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
-from tests.cluster.world import Object, World, repo, slow, until
+from modelfetch.devcluster.hub.rules import Match, Rate, Rule
+from modelfetch.devcluster.hub.weights import weights_pieces
+from modelfetch.transfer.segments import SEGMENT_BYTES
+from tests.cluster.world import Object, World, repo, until
 
 MIB = 1 << 20
-SIZE = 24 * MIB
+SIZE, MOST = 32 * MIB, 21 * MIB
+WEIGHTS = Weights(SIZE, seed=3)
 SOON = {"initialDelay": "1s", "maxDelay": "2s"}
 
 
 @pytest.fixture
 def hub() -> Iterator[FixtureHub]:
     """A hub of its own, with one file of several segments."""
-    with FixtureHub([RepoSpec("acme/model", {"model.safetensors": Weights(SIZE, seed=3)})]) as made:
+    with FixtureHub([RepoSpec("acme/model", {"model.safetensors": WEIGHTS})]) as made:
         yield made
 
 
 def download(world: World, hub: FixtureHub) -> str:
-    """Return the Job of a first attempt that has received more than a third of the file, over one slow connection."""
-    slow(hub, 2 * MIB)
+    """Return the Job of a first attempt that has most of the file and gets the rest so slowly that it never ends."""
+    hub.rules.add(Rule(match=Match(port="cdn"), actions=(Rate(bytes_per_s=10_000, after=MOST),)))
     world.fetch("model", repo(hub), retry=SOON, transfer={"parallelFiles": 1, "connectionsPerFile": 1})
     job = world.wait_phase("model", "Downloading")["attempt"]["jobName"]
-    until(lambda: sent(hub) > SIZE // 3, lambda: f"{sent(hub)} bytes were sent")
+    until(lambda: sent(hub) >= MOST, lambda: f"{sent(hub)} bytes were sent")
     return str(job)
 
 
@@ -89,3 +93,31 @@ def test_an_attempt_whose_pod_was_deleted_by_force_is_not_named(world: World, hu
 
     assert [] == order["ended"]
     assert 2 == world.wait_phase("model", "Ready")["attempt"]["number"]
+    assert sent(hub) <= SIZE + 2 * SEGMENT_BYTES
+
+
+def test_a_suspended_attempt_goes_on_when_it_is_resumed(world: World, hub: FixtureHub) -> None:
+    """A day later or at once: what was verified is there, and nothing of it crosses the network again."""
+    first = download(world, hub)
+    world.fetch("model", repo(hub), suspend=True)
+    until(lambda: not world.all("jobs"), lambda: f"{first} goes")
+    hub.rules.clear()
+    world.fetch("model", repo(hub), suspend=False)
+    status = world.wait_phase("model", "Ready")
+
+    assert first != status["attempt"]["jobName"]
+    assert sent(hub) <= SIZE + 2 * SEGMENT_BYTES
+    assert [] == list((world.volume / "ingest").iterdir())
+
+
+def test_a_killed_attempt_costs_only_what_was_in_flight(world: World, hub: FixtureHub) -> None:
+    """What the first attempt had verified does not cross the network again, and the file is right."""
+    first = download(world, hub)
+    kill_fetcher(first)
+    hub.rules.clear()
+    world.wait_phase("model", "Ready")
+    content = (world.published("model") / "model.safetensors").read_bytes()
+
+    assert b"".join(weights_pieces(WEIGHTS)) == content
+    assert sent(hub) <= SIZE + 2 * SEGMENT_BYTES
+    assert [] == list((world.volume / "ingest").iterdir())
