@@ -14,6 +14,7 @@ from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store import layout
 
+_HEAD = "modelfetch store verify "
 _DONE = "done"
 
 
@@ -28,17 +29,22 @@ class Checkpoint:
     def open(cls, path: Path, about: Mapping[str, object], *, resume: bool) -> Self:
         """Return the pass in `path`, or a new one unless `resume` and the last one was about the same and unfinished.
 
-        Raises FetchError(SpecInvalid) where the file cannot be written.
+        Raises FetchError(SpecInvalid) where the file cannot be written, or holds something else than a state.
         """
-        head = json.dumps(about, sort_keys=True)
+        head = _HEAD + json.dumps(about, sort_keys=True)
         try:
-            intact = _read(path, head) if resume else set()
+            lines = path.read_text(encoding="ascii", errors="replace").splitlines() if path.exists() else []
+            if lines and not lines[0].startswith(_HEAD):
+                raise FetchError(Reason.SPEC_INVALID, f"expected a file of an earlier look, got another at '{path}'")
+            intact = _intact(lines, head) if resume else set()
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("w", encoding="ascii")
             file.write("".join(f"{line}\n" for line in [head, *sorted(intact)]))
             file.flush()
-        except (OSError, ValueError) as error:
-            raise FetchError(Reason.SPEC_INVALID, f"expected a file to keep the state in, got {error}") from None
+        except OSError as error:
+            raise FetchError(
+                Reason.SPEC_INVALID, f"expected a file to keep the state in, got '{error.strerror}' at '{path}'"
+            ) from None
         return cls(file, intact)
 
     def __enter__(self) -> Self:
@@ -68,10 +74,7 @@ class Checkpoint:
         os.write(self._file.fileno(), f"{line}\n".encode("ascii"))
 
 
-def _read(path: Path, head: str) -> set[str]:
-    if not path.exists():
-        return set()
-    lines = path.read_text(encoding="ascii").splitlines()
-    if not lines or lines[0] != head or _DONE in lines:
+def _intact(lines: list[str], head: str) -> set[str]:
+    if lines[:1] != [head] or _DONE in lines:
         return set()
     return {line for line in lines if layout.is_blob_name(line)}
