@@ -17,7 +17,7 @@ class Backoff(StrEnum):
     NORMAL = "normal"
     """Exponential from `spec.retry.initialDelay` to `spec.retry.maxDelay`; counts against `spec.retry.limit`."""
     DISRUPTION = "disruption"
-    """The cluster's doing, not the source's: next attempt after the initial delay, not counted."""
+    """The cluster's doing, not the source's: not counted; the delay grows only while it comes in quick succession."""
     WAIT = "wait"
     """Something else has to change first (a Secret, a volume, a quota): looked at again, no attempt is spent."""
 

@@ -283,8 +283,7 @@ def _after_failure(look: Look, failure: Failure, number: int, failures: int, **k
     if terminal:
         message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
         return _stalled(look, failure.reason, message, **known)
-    seed = f"{look.meta.uid}/{number}"
-    due = failure.at + timedelta(seconds=retry.delay_s(look.spec.retry, failure.reason, failures, seed))
+    due = failure.at + timedelta(seconds=look.delay_s(failure, number, failures))
     return _retrying(look, failure, due, **known) if due > look.now else _start(look, number + 1, failures)
 
 

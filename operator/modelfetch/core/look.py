@@ -4,10 +4,12 @@ Comes in: Wanted, Observed and the administrator's Settings. Goes out: answers a
 """
 
 import hashlib
+from datetime import datetime
 
 from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus
 from modelfetch.api.store import ModelStore
+from modelfetch.core import retry
 from modelfetch.core.conditions import Standing
 from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, volume_of
@@ -99,6 +101,15 @@ class Look:
     def failures_before(self) -> int:
         """Counted failures before the newest attempt, as its Job says, else as the status does."""
         return self.job.failures if self.job is not None else self.attempt.failures
+
+    def delay_s(self, failure: Failure, number: int, failures: int) -> float:
+        """Return seconds from the failure of attempt `number` to the next; `failures` of its spec's were counted."""
+        started, spec = self.attempt.started_at, self.spec.retry
+        began = self.job.created_at if self.job is not None else started and datetime.fromisoformat(started)
+        lived_s = (failure.at - began).total_seconds() if began else 0.0
+        is_counted = retry.counted(failure.reason)
+        times = failures if is_counted else retry.disruptions(spec, number - failures, lived_s)
+        return retry.delay_s(spec, failure.reason, times, f"{self.meta.uid}/{number}")
 
     def outcome(self) -> Published | Failure | None:
         """What the newest Job came to."""

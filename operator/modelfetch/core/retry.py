@@ -10,21 +10,28 @@ WAIT_S = 30.0
 """Seconds between looks at something that somebody else has to change; chosen by gut."""
 
 
-def delay_s(retry: Retry, reason: Reason, failures: int, seed: str) -> float:
+def delay_s(retry: Retry, reason: Reason, times: int, seed: str) -> float:
     """Return seconds from the end of a failed attempt to the start of the next.
 
-    `failures` counts this failure and those before it, so it is at least 1 for a counted reason. The delay doubles from
-    initialDelay to maxDelay; up to a tenth is added by `seed` (uid and attempt), so that many fetches that failed
-    together do not come back together, and that every look computes the same time.
+    `times` says how often that has happened, this time included. The delay doubles from initialDelay to maxDelay; up to
+    a tenth is added by `seed` (uid and attempt), so that many fetches that failed together do not come back together,
+    and that every look computes the same time.
     """
     initial, largest = parse_duration_s(retry.initial_delay), parse_duration_s(retry.max_delay)
     if reason.row.backoff is Backoff.WAIT:
         base = max(initial, min(WAIT_S, largest))
-    elif reason.row.backoff is Backoff.DISRUPTION:
-        base = initial
     else:
-        base = min(largest, initial * 2.0 ** min(max(failures, 1) - 1, 60))
+        base = min(largest, initial * 2.0 ** min(max(times, 1) - 1, 60))
     return base * (1.0 + _fraction(seed) / 10.0)
+
+
+def disruptions(retry: Retry, uncounted: int, lived_s: float) -> int:
+    """Return how often the delay after a disruption has to double, after `uncounted` attempts that were not counted.
+
+    They are no fault of the fetch, so one that was left alone for maxDelay begins anew; but a node that ends every Pod
+    at once must not be asked every few seconds for ever.
+    """
+    return 1 if lived_s >= parse_duration_s(retry.max_delay) else uncounted
 
 
 def is_exhausted(retry: Retry, failures: int) -> bool:

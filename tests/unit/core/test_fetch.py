@@ -201,6 +201,17 @@ def test_a_disruption_is_not_counted():
     assert condition(decision, "Stalled") is None
 
 
+@pytest.mark.parametrize(("lived_s", "least"), [(30, 160), (3600, 5)])
+def test_evictions_in_a_row_wait_longer_with_and_without_the_job(lived_s, least):
+    """The sixth of them in a row waits; one that had run for an hour does not. The status alone tells the same."""
+    evicted = looks.ended_job(attempt=6, created_at=NOW - timedelta(seconds=lived_s))
+    seen = looks.look(jobs=(evicted,), reports={"job-6": looks.failure(Reason.EVICTED)})
+    due = decide(seen).again_at
+
+    assert timedelta(seconds=least) <= due - NOW <= timedelta(seconds=least * 1.1)
+    assert due == decide(looks.after(seen, jobs=(), reports={})).again_at
+
+
 def test_a_failure_is_counted_once_however_often_it_is_seen():
     """Looking again at a failed Job after the status was written changes nothing."""
     seen = _failed(Reason.SOURCE_UNAVAILABLE)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelfetch.api.fetch import Retry
-from modelfetch.core.retry import counted, delay_s, is_exhausted
+from modelfetch.core.retry import counted, delay_s, disruptions, is_exhausted
 from modelfetch.reasons import TABLE, Backoff, Reason
 
 RETRY = Retry(limit=5, initial_delay="5s", max_delay="5m")
@@ -15,6 +15,16 @@ RETRY = Retry(limit=5, initial_delay="5s", max_delay="5m")
 def test_the_delay_doubles_up_to_the_largest(failures, least):
     """5 s, 10 s, 20 s … up to 5 min, with at most a tenth on top."""
     delay = delay_s(RETRY, Reason.SOURCE_UNAVAILABLE, failures, "seed")
+
+    assert least <= delay <= least * 1.1
+
+
+@pytest.mark.parametrize(
+    ("uncounted", "lived_s", "least"), [(1, 0, 5), (2, 10, 10), (5, 299, 80), (100, 0, 300), (5, 300, 5), (100, 9e4, 5)]
+)
+def test_disruptions_in_quick_succession_wait_longer(uncounted, lived_s, least):
+    """A node that ends every Pod is asked less and less; an attempt that ran for five minutes begins anew."""
+    delay = delay_s(RETRY, Reason.EVICTED, disruptions(RETRY, uncounted, lived_s), "seed")
 
     assert least <= delay <= least * 1.1
 
