@@ -198,7 +198,8 @@ class ModelFetchSpec(ApiModel):
     )
     store_ref: StoreRef = Field(
         default_factory=StoreRef,
-        description="The ModelStore of this namespace that holds the files.",
+        description="The ModelStore of this namespace that holds the files. An edit fetches them into the other store; "
+        "what the first one holds stays there: to move a model, delete this resource and apply it anew.",
         examples=[{"name": "default"}],
     )
     verification: Verification = Field(
