@@ -138,5 +138,5 @@ SCENARIOS = (
     ),
 )
 BY_KEY = {scenario.key: scenario for scenario in SCENARIOS}
-SMOKE = ("B1", "B4", "B7", "B8")
+SMOKE = ("B1", "B7", "B8")
 SMOKE_CONTENDERS = (OURS, VERIFY_OURS, VERIFY_OURS_FULL, "curl", "requests", "cp", "sha256sum")
