@@ -53,11 +53,10 @@ class Checkpoints:
             self._wake.wait(INTERVAL_S)
             self._wake.clear()
             with self._lock:
-                is_due, self._written = self._written > 0, 0
+                self._written = 0
             beats += 1
             try:
-                if is_due:
-                    self._ingest.checkpoint()
+                self._ingest.checkpoint()
                 if beats % BEAT_INTERVALS == 0:
                     self._ingest.journal.beat()
             except FetchError:

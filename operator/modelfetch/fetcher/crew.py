@@ -6,7 +6,8 @@ but bandwidth depends on it.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +20,14 @@ from modelfetch.fetcher.plan import Plan, PlannedFile
 from modelfetch.fetcher.progress import Progress
 from modelfetch.fetcher.reuse import Blobs, Shelf
 from modelfetch.fetcher.sized import SizedReader
+from modelfetch.fetcher.watch import LOOK_S, Watch
 from modelfetch.reasons import Reason
 from modelfetch.sources.base import Listing, Source
 from modelfetch.store import layout
 from modelfetch.store.adoption import Adoption
-from modelfetch.store.attempts import LIVING_S, Neighbour, neighbour, neighbours
+from modelfetch.store.attempts import Neighbour, Rank, neighbours
 from modelfetch.store.journal import Claim, Granted, Settled
+from modelfetch.store.layout import Steps
 from modelfetch.store.manifest import canonical
 from modelfetch.store.partial import RecordedPartial
 from modelfetch.store.store import Store
@@ -32,12 +35,6 @@ from modelfetch.transfer.engine import Engine, Item, Moved
 
 BLOCK_BYTES = 4096
 """What a name, a folder or the end of a file takes on a volume beside its bytes."""
-
-LOOK_S = 0.5
-"""Seconds between two looks at what others bring."""
-
-LOOKS = int(LIVING_S / LOOK_S)
-"""Looks without any progress of another attempt after which it is not waited for any more."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,15 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class _Share:
+    """What of the missing files is `mine` to fetch, and who fetches the others; `stamp` is that of our claim."""
+
+    mine: list[PlannedFile]
+    theirs: dict[PlannedFile, Neighbour]
+    stamp: float
+
+
+@dataclass(frozen=True)
 class Crew:
     """Brings what `order` misses of `listing` to the place of `berth`."""
 
@@ -67,31 +73,36 @@ class Crew:
 
     def bring(self, missing: list[PlannedFile]) -> Blobs:
         """Return all files as blobs, each received once, by this attempt or by another; raises FetchError."""
-        mine, theirs = self._divide(missing)
-        blobs = self._fetch(mine)
-        if theirs:
-            self._wait(theirs)
-            files = tuple(theirs)
-            blobs |= self.shelf.take(Plan(files), self.parts.progress, self.order.transfer.parallel_files)
-            left = [file for file in files if verify.content_key(file) not in blobs]
-            self._claim(left)
-            blobs |= self._fetch(left)
-        return blobs
+        blobs, vain, is_granted = Blobs(), set[Steps](), False
+        while True:
+            share = self._divide(missing, vain, is_granted)
+            blobs |= self._fetch(share)
+            is_granted = is_granted or bool(share.mine)
+            if not share.theirs:
+                return blobs
+            self._wait(share.theirs)
+            plan = Plan(tuple(share.theirs))
+            blobs |= self.shelf.take(plan, self.parts.progress, self.order.transfer.parallel_files)
+            missing = [file for file in plan.files if verify.content_key(file) not in blobs]
+            vain |= {share.theirs[file].folder for file in missing}
 
     # Who fetches what
 
-    def _divide(self, missing: list[PlannedFile]) -> tuple[list[PlannedFile], dict[PlannedFile, Neighbour]]:
-        """Return what is ours to fetch, and what others do; claims first, looks afterwards, so that one always sees."""
+    def _divide(self, missing: list[PlannedFile], vain: Container[Steps], is_granted: bool) -> _Share:
+        """Return what is ours to fetch, and what others do; nobody is waited for who was waited for in `vain`.
+
+        Claims first, looks afterwards, so that of two that come at once one sees the other.
+        """
         stamp = self._claim(missing)
-        own, others = self.berth.ingest.folder, self._neighbours()
+        rank = Rank(not is_granted, stamp, self.berth.ingest.folder)
+        others = [one for one in self._living() if one.folder not in vain] if missing else []
         theirs: dict[PlannedFile, Neighbour] = {}
         for file in missing:
-            key = self._key(file)
-            first = [one for one in others if one.is_living and one.goes_first(key, stamp, own)]
+            first = [one for one in others if one.goes_first(self._key(file), rank)]
             if first and (file.sha256 or file.git_blob):
                 theirs[file] = first[0]
         self.berth.ingest.journal.append(Settled(self._key(file)) for file in theirs)
-        return [file for file in missing if file not in theirs], theirs
+        return _Share([file for file in missing if file not in theirs], theirs, stamp)
 
     def _claim(self, files: list[PlannedFile]) -> float:
         stamp = self._store.volume.clock_s(layout.INGEST)
@@ -100,44 +111,41 @@ class Crew:
 
     def _wait(self, theirs: Mapping[PlannedFile, Neighbour]) -> None:
         """Return when the others have brought each of these files, or get on no more."""
-        waiting, looks = dict(theirs), dict.fromkeys(theirs, 0)
-        while waiting:
+        keys: dict[Steps, set[str]] = defaultdict(set)
+        for file, other in theirs.items():
+            keys[other.folder].add(self._key(file))
+        watched = {other.folder: Watch(other) for other in theirs.values()}
+        while watched:
             self.parts.pause(LOOK_S)
             now_s = self._store.volume.clock_s(layout.INGEST)
-            for file, before in tuple(waiting.items()):
-                after = neighbour(self._store.volume, before.folder, now_s)
-                got_on = after is not None and after.journal_bytes > before.journal_bytes
-                looks[file] = 0 if got_on else looks[file] + 1
-                if after is None or not self._is_at_it(after, file) or looks[file] > LOOKS:
-                    del waiting[file]
-                else:
-                    waiting[file] = after
-
-    def _is_at_it(self, other: Neighbour, file: PlannedFile) -> bool:
-        return other.is_living and self._key(file) in other.log.claims
+            looks = [watch.look(self._store.volume, keys[folder], now_s) for folder, watch in watched.items()]
+            watched = {watch.other.folder: watch for watch in looks if watch is not None}
 
     # Fetching
 
-    def _fetch(self, files: list[PlannedFile]) -> Blobs:
-        """Return the files' content as blobs: received, compared, committed one by one as they come."""
-        if not files:
-            return Blobs()
-        numbers = {self._key(file): self.berth.number() for file in files}
-        others, ended = self._neighbours(), frozenset(self.order.ended)
-        adoption = Adoption(self.berth.ingest, tuple(others), ended, self.parts.check)
-        adopted = adoption.take(numbers)
-        self._store.sweep(adoption.leftovers(numbers))
-        self._require_room(files, adopted, others)
-        self.berth.ingest.journal.append([Granted()])
-        landings = {file.path: self._landing(file, numbers, adopted) for file in files}
+    def _fetch(self, share: _Share) -> Blobs:
+        """Return the content of our files as blobs: received, compared, committed one by one as they come."""
+        landings = self._prepare(share)
         blobs = Blobs()
 
         def commit(moved: Moved) -> None:
             landing = landings[moved.item.path]
             blobs[verify.content_key(landing.file)] = landing.commit(self._store, moved)
 
-        self.parts.make_engine(self._store).run([self._item(landing) for landing in landings.values()], commit)
+        if landings:
+            self.parts.make_engine(self._store).run([self._item(landing) for landing in landings.values()], commit)
         return blobs
+
+    def _prepare(self, share: _Share) -> dict[str, Landing]:
+        """Return by path where the files go: there is room for them, and what others left of them is there."""
+        numbers = {self._key(file): self.berth.number() for file in share.mine}
+        adoption = Adoption(self.berth.ingest, tuple(self._neighbours()), frozenset(self.order.ended), self.parts.check)
+        adopted = adoption.take(numbers)
+        self._store.sweep(adoption.leftovers(numbers))
+        if share.mine:
+            self._reserve(share, sum(partial.size_bytes for partial in adopted.values()))
+        adopted |= adoption.copy({key: number for key, number in numbers.items() if number not in adopted})
+        return {file.path: self._landing(file, numbers, adopted) for file in share.mine}
 
     def _landing(
         self, file: PlannedFile, numbers: Mapping[str, int], adopted: Mapping[int, RecordedPartial]
@@ -151,25 +159,44 @@ class Crew:
         sized = SizedReader(reader, partial(self.parts.progress.learn_size, file.path))
         return Item(file.path, sized, landing, verify.expected(file))
 
-    def _require_room(
-        self, files: list[PlannedFile], adopted: Mapping[int, RecordedPartial], others: list[Neighbour]
-    ) -> None:
-        """Return when the volume has room for what is listed and not here, beside what others have still to write.
+    # Room
 
-        Raises FetchError(InsufficientStorage).
+    def _reserve(self, share: _Share, here_bytes: int) -> None:
+        """Return when the volume has room for our files beside what others have still to write.
+
+        Looks once more after it was granted, since of two that come at once both may have been; who has to give way
+        to one that comes after it looks again later, since that one may give way, too. Of two that do not fit together
+        at most one passes. Raises FetchError(InsufficientStorage).
         """
-        stamp, own = self._store.volume.clock_s(layout.INGEST), self.berth.ingest.folder
-        reserved = [size for other in others if (size := other.reserved_bytes(stamp, own))]
-        here = sum(partial.size_bytes for partial in adopted.values())
-        content = sum(file.size or 0 for file in files) - here
-        needed, free = content + BLOCK_BYTES * (2 * len(files) + 32), self._store.free_bytes() - sum(reserved)
-        if needed > free:
+        others = self._living()
+        try:
+            self._require_room(share, here_bytes, others)
+        except FetchError:
+            if not any(one.reserved_bytes(self._rank(share)) for one in others):
+                raise
+            self.parts.pause(LOOK_S)
+            self._require_room(share, here_bytes, self._living())
+        self.berth.ingest.journal.append([Granted()])
+        self._require_room(share, here_bytes, self._living())
+
+    def _rank(self, share: _Share) -> Rank:
+        """Return the rank in which room is asked for: behind all that it was granted to."""
+        return Rank(True, share.stamp, self.berth.ingest.folder)
+
+    def _require_room(self, share: _Share, here_bytes: int, others: Iterable[Neighbour]) -> None:
+        free, count = self._store.free_bytes(), len(share.mine)
+        wants = [other.reserved_bytes(self._rank(share)) for other in others]
+        reserved = [want for want in wants if 0 < want <= free]  # what cannot come true keeps nobody waiting
+        content = max(0, sum(file.size or 0 for file in share.mine) - here_bytes)
+        needed = content + BLOCK_BYTES * (2 * count + 32)
+        if needed > free - sum(reserved):
             taken = f" beside {sum(reserved)} that {len(reserved)} other fetches still need" if reserved else ""
             raise FetchError(
                 Reason.INSUFFICIENT_STORAGE,
-                f"expected {needed} bytes free for {len(files)} files of {content} bytes, got {max(0, free)}{taken}",
+                f"expected {needed} bytes free for {count} files of {content} bytes, got "
+                f"{max(0, free - sum(reserved))}{taken}",
             )
-        names, inodes = 2 * len(files) + 32, self._store.free_inodes()
+        names, inodes = 2 * count + 32, self._store.free_inodes()
         if inodes is not None and names > inodes:
             raise FetchError(Reason.INSUFFICIENT_STORAGE, f"expected {names} inodes free for the files, got {inodes}")
 
@@ -182,6 +209,10 @@ class Crew:
     def _neighbours(self) -> list[Neighbour]:
         volume = self._store.volume
         return neighbours(volume, self.berth.ingest.folder, volume.clock_s(layout.INGEST))
+
+    def _living(self) -> list[Neighbour]:
+        ended = frozenset(self.order.ended)
+        return [one for one in self._neighbours() if one.is_living and not one.has_ended(ended)]
 
     def _key(self, file: PlannedFile) -> str:
         """Return what names the file's content to other attempts: its digest, else where it comes from."""

@@ -6,7 +6,7 @@ ten thousand files holds only those open that are in transfer.
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from modelfetch.errors import FetchError
@@ -75,14 +75,14 @@ class Landing:
         """
         if self.partial is None:
             return NOTHING
-        kept = self.partial.kept(check)
-        is_told_apart = self.file.sha256 or self.file.git_blob or kept.identity.is_strong
-        if not is_told_apart or self.file.size not in (None, kept.identity.size):
+        kept, size = self.partial.kept(check), self.partial.size_bytes
+        has_digest = self.file.sha256 or self.file.git_blob
+        is_told_apart = has_digest or kept.identity.is_strong
+        if not kept.segments or not is_told_apart or self.file.size not in (None, kept.identity.size):
             self.truncate(0)
             return NOTHING
-        if self.file.size is None:
-            self._grow(max(kept.segments, default=0))
-        return kept
+        self._grow(kept.identity.size or 0)
+        return kept if has_digest or size != kept.identity.size else _all_but_the_last(kept)
 
     def opened(self, identity: Identity) -> None:
         """What is written from now on belongs to this version."""
@@ -118,6 +118,7 @@ class Landing:
         digests = opened.digests(moved.size)
         blob = store.blobs.commit(ingest, opened.partial, moved.sha256, moved.size)
         ingest.journal.append([Settled(self.key)])
+        self.partial = None  # with what it knows of each segment
         if digests is not None:
             write_sums(ingest, moved.sha256, moved.size, digests)
         if self.file.git_blob is not None:
@@ -135,3 +136,10 @@ class Landing:
             if self.partial is None:
                 self.partial = self.berth.ingest.receive(self.number, self.key)
             return self.partial
+
+
+def _all_but_the_last(kept: Kept) -> Kept:
+    """Return what leaves one segment to ask for: where no digest tells, the server says whether it is the version."""
+    last = max(kept.segments)
+    segments = kept.segments - {last}
+    return Kept(segments, kept.identity) if kept.hashed > last else replace(kept, segments=segments)

@@ -6,25 +6,29 @@ each compared with its BLAKE3, and written into a file of our own: no inode is e
 hold open.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from modelfetch.errors import FetchError
 from modelfetch.hashing import blake3_digest
-from modelfetch.reasons import Reason
 from modelfetch.store import layout
 from modelfetch.store.attempts import Neighbour
-from modelfetch.store.faults import Vanished
 from modelfetch.store.ingest import Ingest, Sweep
 from modelfetch.store.journal import FileLog
 from modelfetch.store.partial import RecordedPartial
-from modelfetch.transfer.segments import SEGMENT_BYTES
+from modelfetch.transfer.segments import SEGMENT_BYTES, is_segment
 
 
 @dataclass(frozen=True)
 class _Find:
     neighbour: Neighbour
     log: FileLog
+    size: int
+    """Bytes of the whole file."""
+
+
+_Have = Callable[[_Find, int], RecordedPartial | None]
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,12 @@ class Adoption:
     check: Callable[[], None]
 
     def take(self, wanted: Mapping[str, int]) -> dict[int, RecordedPartial]:
-        """Return by number what there is of the `wanted` keys; of several the one with the most bytes."""
-        finds: dict[str, list[_Find]] = {key: [] for key in wanted}
-        for other in self.others:
-            for log in other.log.files.values():
-                if log.key in finds and log.segments:
-                    finds[log.key].append(_Find(other, log))
-        taken = {wanted[key]: self._best(found, wanted[key]) for key, found in finds.items()}
-        return {number: partial for number, partial in taken.items() if partial is not None}
+        """Return by number what ended attempts have of the `wanted` keys: it is ours now, and takes no more room."""
+        return self._first_of_each(wanted, self._over, self._take_over)
+
+    def copy(self, wanted: Mapping[str, int]) -> dict[int, RecordedPartial]:
+        """Return by number copies of what others have of the `wanted` keys."""
+        return self._first_of_each(wanted, self.others, self._copy)
 
     def leftovers(self, wanted: Mapping[str, int]) -> Sweep:
         """Return the folders of ended attempts in which nothing is left that another fetch could go on from.
@@ -56,32 +58,67 @@ class Adoption:
     def _is_useless(self, other: Neighbour, wanted: Mapping[str, int]) -> bool:
         if other.log.head.attempt in self.ended:
             return True
+        if other not in self._over:
+            return False
         left = {log.key for log in other.log.files.values() if log.segments}
-        return other.has_ended(self.ended) and left <= wanted.keys()
+        return left <= wanted.keys() and (other.log.head.owner == self.ingest.owner or not self._has_pins(other))
 
-    def _best(self, found: list[_Find], number: int) -> RecordedPartial | None:
-        for find in sorted(found, key=lambda one: one.log.size_bytes, reverse=True):
-            try:
-                if find.neighbour.has_ended(self.ended):
-                    return self.ingest.take_over(_path(find), find.log, number)
-                return self._copy(find, number)
-            except FetchError as error:
-                # Vanished: its owner has committed it, or somebody else has taken it. Else: as good as not there.
-                if not isinstance(error, Vanished) and error.reason is not Reason.STORE_CORRUPT:
-                    raise
-        return None
+    def _has_pins(self, other: Neighbour) -> bool:
+        """True where it keeps verified blobs for the next attempt of its own fetch, also if that cannot be told."""
+        try:
+            return any(layout.pinned(name) for name in self.ingest.volume.names(other.folder))
+        except FetchError:
+            return True
+
+    @cached_property
+    def _over(self) -> list[Neighbour]:
+        """Those that have ended; found out once, so that one that ends meanwhile is not swept before it was copied."""
+        return [other for other in self.others if other.has_ended(self.ended)]
+
+    def _first_of_each(
+        self, wanted: Mapping[str, int], others: Iterable[Neighbour], have: _Have
+    ) -> dict[int, RecordedPartial]:
+        """Return what could be had; what cannot, for whatever reason, is as good as not there."""
+        finds = [find for other in others for find in _finds(other, wanted)]
+        had: dict[int, RecordedPartial] = {}
+        for find in sorted(finds, key=lambda one: one.log.size_bytes, reverse=True):
+            self.check()
+            number = wanted[find.log.key]
+            partial = None if number in had else have(find, number)
+            if partial is not None:
+                had[number] = partial
+        return had
+
+    def _take_over(self, find: _Find, number: int) -> RecordedPartial | None:
+        return self.ingest.take_over(_path(find), find.log, number)
 
     def _copy(self, find: _Find, number: int) -> RecordedPartial | None:
+        mine: RecordedPartial | None = None
+        room = memoryview(bytearray(SEGMENT_BYTES))
+        for start, (length, digest) in sorted(find.log.segments.items()):
+            self.check()
+            if is_segment(start, length, find.size) and self._read(find, start, room[:length], digest):
+                mine = mine or self._begun(find, number)
+                mine.write_segment(start, room[:length])
+        return mine
+
+    def _begun(self, find: _Find, number: int) -> RecordedPartial:
         mine = self.ingest.receive(number, find.log.key)
         mine.opened(find.log.identity)
-        room = memoryview(bytearray(SEGMENT_BYTES))
-        with self.ingest.volume.reading(_path(find)) as read_at:
-            for start, (length, digest) in sorted(find.log.segments.items()):
-                self.check()
-                piece = room[:length]
-                if read_at(start, piece) == length and blake3_digest(piece) == digest:
-                    mine.write_segment(start, piece)
         return mine
+
+    def _read(self, find: _Find, start: int, room: memoryview, digest: bytes) -> bool:
+        try:
+            with self.ingest.volume.reading(_path(find)) as read_at:
+                return read_at(start, room) == len(room) and blake3_digest(room) == digest
+        except FetchError:
+            return False  # committed, taken by somebody else, or damaged
+
+
+def _finds(other: Neighbour, wanted: Mapping[str, int]) -> Iterator[_Find]:
+    for log in other.log.files.values():
+        if log.key in wanted and log.segments and log.identity.size is not None:
+            yield _Find(other, log, log.identity.size)
 
 
 def _path(find: _Find) -> layout.Steps:

@@ -5,12 +5,12 @@ seems dead may still write into its own files, and one that seems alive may neve
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelfetch.errors import FetchError
 from modelfetch.store import layout
 from modelfetch.store.ingest import Sweep
-from modelfetch.store.journal import Log, decode
+from modelfetch.store.journal import Log, decode, extend
 from modelfetch.store.layout import Steps
 from modelfetch.store.readable import ReadableVolume
 
@@ -18,7 +18,20 @@ LIVING_S = 60.0
 """Seconds without a sign of life after which an attempt is taken for dead; a living one gives one every few seconds."""
 
 _HOLDER = re.compile(r"([a-z0-9-]{1,63})/([a-z0-9][a-z0-9.-]{0,252})/([A-Za-z0-9-]{1,64})")
-_JOURNAL_LIMIT = 256 * 1024 * 1024
+_JOURNAL_LIMIT = 64 * 1024 * 1024
+"""Bytes of the longest journal that is read: enough for 2 TiB in segments; a longer one is nobody's word."""
+
+
+@dataclass(frozen=True, order=True)
+class Rank:
+    """Who of several that claim the same goes first: the lowest rank does.
+
+    Whoever was granted room fetches all that it claims, so it goes before those that still look around.
+    """
+
+    is_looking: bool
+    stamp: float
+    folder: Steps
 
 
 @dataclass(frozen=True)
@@ -32,23 +45,23 @@ class Neighbour:
 
     @property
     def is_living(self) -> bool:
-        """Whether it seems to be at work."""
-        return self.idle_s < LIVING_S and not self.log.head.process.has_ended()
+        """Whether it seems to be at work; a time from far ahead is what a clock that was put back leaves behind."""
+        return -LIVING_S < self.idle_s < LIVING_S and not self.log.head.process.has_ended()
 
-    def goes_first(self, key: str, stamp: float, folder: Steps) -> bool:
-        """Tell whether this one fetches `key`, rather than `folder` that has claimed it at `stamp`.
+    def goes_first(self, key: str, mine: Rank) -> bool:
+        """Tell whether this one fetches `key`, rather than the one that has claimed it with the rank `mine`.
 
         Of two exactly one goes first, whoever asks: nobody waits in a circle.
         """
         claim = self.log.claims.get(key)
-        return claim is not None and (claim.stamp, self.folder) < (stamp, folder)
+        return claim is not None and Rank(not self.log.is_granted, claim.stamp, self.folder) < mine
 
-    def reserved_bytes(self, stamp: float, folder: Steps) -> int:
-        """Return what this one has still to write, where its claim on the room goes before that of `folder`."""
+    def reserved_bytes(self, mine: Rank) -> int:
+        """Return what this one has still to write, where its claim on the room goes before that of `mine`."""
         if not self.is_living:
             return 0
-        first = any(self.goes_first(key, stamp, folder) for key in self.log.claims)
-        return self.log.pending_bytes if first or self.log.is_granted else 0
+        first = any(self.goes_first(key, mine) for key in self.log.claims)
+        return self.log.pending_bytes if first else 0
 
     def has_ended(self, ended: frozenset[str]) -> bool:
         """Tell whether it is proven that nobody writes here any more; `ended` are attempts that were seen to end."""
@@ -70,9 +83,25 @@ def neighbour(volume: ReadableVolume, folder: Steps, now_s: float) -> Neighbour 
     except FetchError:
         return None  # not a journal: whatever it is, it is nobody's word
     log = None if data is None else decode(data)
-    if facts is None or log is None:
+    if facts is None or data is None or log is None:
         return None
-    return Neighbour(folder, log, now_s - facts.modified_s, facts.size)
+    return Neighbour(folder, log, now_s - facts.modified_s, len(data))
+
+
+def refreshed(volume: ReadableVolume, known: Neighbour, now_s: float) -> Neighbour | None:
+    """Return what the attempt's journal tells by now; the same object's log goes on. None where it is gone."""
+    path = layout.journal(known.folder)
+    try:
+        facts = volume.facts(path)
+        more = bytearray(max(0, min(facts.size, _JOURNAL_LIMIT) - known.log.read_bytes)) if facts else bytearray()
+        with volume.reading(path) as read_at:
+            count = read_at(known.log.read_bytes, memoryview(more))
+    except FetchError:
+        return None
+    if facts is None:
+        return None
+    extend(known.log, bytes(more[:count]))
+    return replace(known, idle_s=now_s - facts.modified_s, journal_bytes=facts.size)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,11 @@ from modelfetch.transfer.reader import Identity
 class Ingest:
     """The folder of one run of an attempt; made by `Store.ingest`."""
 
-    def __init__(self, volume: Volume, folder: Steps, capabilities: Capabilities, journal: JournalFile) -> None:
+    def __init__(
+        self, volume: Volume, head: Head, folder: Steps, capabilities: Capabilities, journal: JournalFile
+    ) -> None:
         self.volume = volume
+        self.owner = head.owner
         self.folder = folder
         self.capabilities = capabilities
         self.journal = journal
@@ -52,21 +55,18 @@ class Ingest:
         """Return a new private file for the content with this key, from which another attempt can go on."""
         return self._record(self.create(str(number)), FileLog(number, key, Identity()))
 
-    def take_over(self, path: Steps, log: FileLog, number: int) -> RecordedPartial:
-        """Make a private file of an ended attempt this one's own; raises Vanished where it is gone.
+    def take_over(self, path: Steps, log: FileLog, number: int) -> RecordedPartial | None:
+        """Make a private file of an ended attempt this one's own; None where it is gone, or good for nothing.
 
         Written down first: a kill in between leaves the file to its old journal.
         """
-        mine = layout.partial(self.folder, str(number))
         self.journal.append(log.records(number))
         self.journal.sync()
-        try:
-            self.volume.rename(path, mine, step="file.adopt")
-            partial = self._opened(self.volume.reopen(mine, step="file.reopen"))
-        except FetchError:
+        file = self._moved_here(path, layout.partial(self.folder, str(number)))
+        if file is None:
             self.journal.append([Forgotten(number)])
-            raise
-        return self._record(partial, log.renumbered(number))
+            return None
+        return self._record(self._opened(file), log.renumbered(number))
 
     def checkpoint(self) -> None:
         """What was written before this call is durable, with what the journal says of it."""
@@ -93,17 +93,26 @@ class Ingest:
 
     def leave(self) -> bool:
         """Make durable what another attempt may go on from and close everything; False where there is nothing."""
-        worth = {file.partial.path for file in self._recorded if file.is_worth_keeping}
         try:
             self.checkpoint()
         except FetchError:
             pass  # what is not durable is found out when it is read again
+        worth = {file.partial.path for file in self._recorded if file.is_worth_keeping}
         self.close()
         inside = {(*self.folder, name): layout.pinned(name) is not None for name in self.volume.names(self.folder)}
         for path, is_pin in inside.items():
             if not is_pin and path not in worth and path != layout.journal(self.folder):
                 self.volume.remove_tree(path, step="ingest.remove")
         return bool(worth) or any(inside.values())
+
+    def _moved_here(self, path: Steps, mine: Steps) -> PrivateFile | None:
+        try:
+            self.volume.rename(path, mine, step="file.adopt")
+            return self.volume.reopen(mine, step="file.reopen")
+        except FetchError:
+            # Gone, or planted, or not readable: whatever came of it must not stand where our own file is to be.
+            self.volume.remove_tree(mine, step="file.discard")
+            return None
 
     def _opened(self, file: PrivateFile) -> Partial:
         partial = Partial(file, self.volume)
@@ -185,10 +194,11 @@ def ingesting(volume: Volume, attempt: str, capabilities: Capabilities, owner: s
     folder = layout.ingest(attempt, secrets.token_hex(4))
     volume.make_folder(folder, PRIVATE_FOLDER, step="ingest.create")
     journal = JournalFile(volume.create(layout.journal(folder), step="journal.create"))
-    ingest = Ingest(volume, folder, capabilities, journal)
+    head = Head(attempt, owner, Process.current())
+    ingest = Ingest(volume, head, folder, capabilities, journal)
     is_left = False
     try:
-        journal.append([Head(attempt, owner, Process.current())])
+        journal.append([head])
         yield ingest
     except BaseException:
         is_left = _leave(ingest)

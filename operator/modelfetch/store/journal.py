@@ -8,16 +8,20 @@ Pure: attempts.py reads journals from a volume, partials.py writes them.
 """
 
 import json
+import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from modelfetch.hashing import BLAKE3_BYTES
 from modelfetch.store.processes import Process
 from modelfetch.transfer.reader import Identity
 from modelfetch.transfer.segments import SEGMENT_BYTES
 
 FORMAT = 1
 _CRC_HEX = 8
+_NUMBER_LIMIT = 1 << 62
+"""More than any size of a file; every offset and sum of offsets below it can be asked of a volume."""
 _STATES = 16
 """How many states of a file are remembered: the older ones serve only where much of the prefix was lost."""
 
@@ -105,6 +109,12 @@ class FileLog:
     """Start of a segment to its length and BLAKE3."""
     states: list[State] = field(default_factory=list)
 
+    def add(self, start: int, length: int, digest: bytes) -> None:
+        """A segment was written; states of the hash after it speak of what stood there before."""
+        self.segments[start] = (length, digest)
+        if self.states and self.states[-1].size > start:
+            self.states = [state for state in self.states if state.size <= start]
+
     @property
     def size_bytes(self) -> int:
         """Bytes that were written."""
@@ -130,6 +140,8 @@ class Log:
     claims: dict[str, Claim] = field(default_factory=dict)
     is_granted: bool = False
     files: dict[int, FileLog] = field(default_factory=dict)
+    read_bytes: int = 0
+    """How much of the journal this is: all its whole lines so far."""
 
     @property
     def pending_bytes(self) -> int:
@@ -147,7 +159,7 @@ class Log:
             case Begun(number, key, identity):
                 self.files[number] = FileLog(number, key, identity)
             case Segment(number, start, length, digest) if number in self.files:
-                self.files[number].segments[start] = (length, digest)
+                self.files[number].add(start, length, digest)
             case State(number) if number in self.files:
                 self.files[number].states = [*self.files[number].states[1 - _STATES :], record]
             case Forgotten(number):
@@ -166,16 +178,21 @@ def encode(records: Iterable[Record]) -> bytes:
 
 def decode(data: bytes) -> Log | None:
     """Return what the whole lines at the start of `data` say; None without a head of this format."""
-    log: Log | None = None
-    for line in data.split(b"\n")[:-1]:
-        record = _record(line)
-        if isinstance(record, Head) and log is None:
-            log = Log(record)
-        elif log is None or record is None:
-            break
-        else:
-            log.take(record)
+    head = _record(data[: data.find(b"\n") + 1].rstrip(b"\n"))
+    if not isinstance(head, Head):
+        return None
+    log = Log(head)
+    extend(log, data)
     return log
+
+
+def extend(log: Log, data: bytes) -> None:
+    """Take the whole lines at the start of `data`, which is what follows in the journal, up to the first torn one."""
+    taken = 0
+    while (end := data.find(b"\n", taken)) >= 0 and (record := _record(data[taken:end])) is not None:
+        log.take(record)
+        taken = end + 1
+    log.read_bytes += taken
 
 
 def _line(fields: list[object]) -> bytes:
@@ -209,22 +226,26 @@ def _record(line: bytes) -> Record | None:
         if len(crc) != _CRC_HEX or int(crc, 16) != zlib.crc32(text):
             return None
         return _from_fields(json.loads(text))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, RecursionError):
         return None
 
 
-def _from_fields(fields: list[object]) -> Record | None:
+def _from_fields(fields: object) -> Record | None:
+    if not isinstance(fields, list) or not all(map(_is_sane, fields)):
+        return None
     match fields:
         case ["head", int(version), int(segment), str(attempt), str(owner), list(process)]:
-            known = version == FORMAT and segment == SEGMENT_BYTES
-            return Head(attempt, owner, Process.of_list(process)) if known else None
+            is_known = version == FORMAT and segment == SEGMENT_BYTES
+            return Head(attempt, owner, Process.of_list(process)) if is_known else None
         case ["claim", str(key), int() | None as size, float(stamp)]:
             return Claim(key, size, stamp)
         case ["granted"]:
             return Granted()
-        case ["begun", int(number), str(key), str() | None as etag, str() | None as modified, int() | None as size]:
+        case ["begun", int(number), str(key), str() | None as etag, str() | None as modified, int() | None as size] if (
+            _is_header(etag) and _is_header(modified)
+        ):
             return Begun(number, key, Identity(etag, modified, size))
-        case ["segment", int(number), int(start), int(length), str(digest)]:
+        case ["segment", int(number), int(start), int(length), str(digest)] if len(digest) == 2 * BLAKE3_BYTES:
             return Segment(number, start, length, bytes.fromhex(digest))
         case ["state", int(number), int(size), str(kind), str(state)]:
             return State(number, size, kind, bytes.fromhex(state))
@@ -234,3 +255,20 @@ def _from_fields(fields: list[object]) -> Record | None:
             return Settled(key)
         case _:
             return None
+
+
+def _is_sane(field: object) -> bool:
+    match field:
+        case bool():
+            return False
+        case int():
+            return 0 <= field < _NUMBER_LIMIT
+        case float():
+            return math.isfinite(field)
+        case _:
+            return True
+
+
+def _is_header(text: str | None) -> bool:
+    """Tell whether `text` can be sent in a header; it came over the network as one."""
+    return text is None or (text.isascii() and text.isprintable())

@@ -13,6 +13,7 @@ class JournalFile:
     def __init__(self, file: PrivateFile) -> None:
         self._file = file
         self._end = 0
+        self._is_dirty = False
         self._lock = Lock()
 
     def append(self, records: Iterable[Record]) -> None:
@@ -21,10 +22,14 @@ class JournalFile:
         with self._lock:
             self._file.write_at(self._end, memoryview(lines), step="journal.append")
             self._end += len(lines)
+            self._is_dirty = True
 
     def sync(self) -> None:
         """What was appended so far is durable."""
-        self._file.sync(step="journal.sync")
+        with self._lock:
+            is_dirty, self._is_dirty = self._is_dirty, False
+        if is_dirty:
+            self._file.sync(step="journal.sync")
 
     def beat(self) -> None:
         """Show everybody on the volume that this attempt is at work."""

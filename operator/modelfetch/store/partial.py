@@ -131,6 +131,8 @@ class RecordedPartial:
             check()
             if not (is_segment(start, length, size) and self._has(start, room[:length], digest)):
                 del self._log.segments[start]
+        if self.partial.size_bytes() > size:
+            self.partial.truncate(size)  # what stands behind the end is nobody's word
         kept = frozenset(self._log.segments)
         state = self._state_within(contiguous_bytes(kept, size))
         if state is None:
@@ -154,7 +156,7 @@ class RecordedPartial:
             return
         digest = blake3_digest(data)
         with self._lock:
-            self._log.segments[start] = (len(data), digest)
+            self._log.add(start, len(data), digest)
             self._journal.append([Segment(self._log.number, start, len(data), digest)])
             self._is_dirty = True
 
@@ -170,7 +172,8 @@ class RecordedPartial:
         if self._failure is not None:
             raise self._failure
         if state is not None and self._log.identity.size is not None:
-            self._latest = State(self._log.number, size, STATE_FORMAT, state)
+            with self._lock:
+                self._latest, self._is_dirty = State(self._log.number, size, STATE_FORMAT, state), True
 
     def checkpoint(self) -> None:
         """What was written before this call is durable, then the state of the hash is written down.
@@ -178,7 +181,7 @@ class RecordedPartial:
         After a failed sync nothing of the file is relied on: whoever writes or hashes next gets the error.
         """
         with self._lock:
-            latest, is_dirty, self._is_dirty = self._latest, self._is_dirty, False
+            log, latest, is_dirty, self._is_dirty = self._log, self._latest, self._is_dirty, False
         if not is_dirty or not self.partial.is_open:
             return
         try:
@@ -188,9 +191,14 @@ class RecordedPartial:
             self.forget()
             return
         if latest is not None:
-            with self._lock:
-                self._journal.append([latest])
+            self._note(latest, log)
             self.partial.drop_cache(latest.size)
+
+    def _note(self, state: State, log: FileLog) -> None:
+        with self._lock:
+            # The file may have started over while it was synced: then the state is one of other bytes.
+            if self._log is log:
+                self._journal.append([state])
 
     def forget(self) -> None:
         """Nothing of what was written is relied on any more."""
@@ -213,5 +221,7 @@ class RecordedPartial:
             return False  # what cannot be read is not here
 
     def _state_within(self, size: int) -> State | None:
-        fitting = [state for state in self._log.states if state.size <= size and state.format == STATE_FORMAT]
+        # Between two segments only: the hash goes on with a whole one.
+        ends = {start + length for start, (length, _digest) in self._log.segments.items() if start + length <= size}
+        fitting = [state for state in self._log.states if state.size in ends and state.format == STATE_FORMAT]
         return max(fitting, key=lambda state: state.size, default=None)

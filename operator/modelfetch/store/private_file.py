@@ -150,6 +150,8 @@ class PrivateFile:
             found = facts_of(os.fstat(self._fd))
             self._close()
             self._crash(f"after {step}.close")
+        if self._doubt is not None:
+            raise self._doubt  # another thread's sync has met the error, which a kernel tells once
         return found
 
     def release(self, *, step: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Self
 
 _PROC = Path("/proc")
+_DEAD = ("Z", "X")
+"""States of a process that has closed all its files and waits for its parent to take notice."""
 _STARTED_FIELD = 19
 """Index of `starttime` in /proc/<pid>/stat behind the name in brackets (proc_pid_stat(5), field 22)."""
 
@@ -33,7 +35,7 @@ class Process:
     def of_list(cls, fields: list[object]) -> Self:
         """Return what `as_list` gave; raises ValueError for anything else."""
         match fields:
-            case [str(boot), str(namespace), int(pid), int(started)]:
+            case [str(boot), str(namespace), int(pid), int(started)] if pid > 0:
                 return cls(boot, namespace, pid, started)
         raise ValueError("expected a process")
 
@@ -67,4 +69,12 @@ def _started(pid: int) -> int | None:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
-    return int(stat.rpartition(")")[2].split()[_STARTED_FIELD])
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in _DEAD and not _has_other_threads(pid) else int(fields[_STARTED_FIELD])
+
+
+def _has_other_threads(pid: int) -> bool:
+    try:
+        return len(os.listdir(_PROC / str(pid) / "task")) > 1
+    except OSError:
+        return False
