@@ -21,7 +21,7 @@ How it looks:
 Examples:
   modelfetch store verify ~/models
   modelfetch store verify ~/models --full --subset 3/7     a seventh each day of the week
-  modelfetch store verify ~/models --resume                where Ctrl-C or a kill ended the last one
+  modelfetch store verify ~/models --resume                go on where the last one was stopped
   modelfetch store verify /mnt/models -o json | jq '.findings[] | select(.kind == "corrupt")'
 
 \b
@@ -63,11 +63,11 @@ Examples:
   modelfetch store gc ~/models --dry-run      what could go
 
 \b
-STORE is the folder with store.json: that of `modelfetch pull`, or spec.path on a ModelStore's volume.
-verify, ls and du work while fetches run, and on read-only volumes."""
+STORE is the folder with store.json: that of `modelfetch pull`, or spec.path on the volume of a
+ModelStore. verify, ls and du work while fetches run, and on read-only volumes."""
 
 LS_HELP = """\b
-Columns of -o wide: also manifest, commit, licence and deletion policy. -o name: NAMESPACE/NAME/REVISION.
+-o wide adds policy, license, source, commit and manifest. -o name: NAMESPACE/NAME/REVISION.
 A value that the store does not tell, because a manifest or record is unreadable, is -."""
 
 DU_HELP = """\b
