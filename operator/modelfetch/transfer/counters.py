@@ -43,6 +43,16 @@ class Counters:
             self._current[path] += size
             self._received += size
 
+    @property
+    def received(self) -> int:
+        """Bytes that came over the network, of all files, also those that were thrown away."""
+        return self._received
+
+    def drop(self, path: str, size: int) -> None:
+        """Count `size` bytes of a current file as not done: they were thrown away."""
+        with self._lock:
+            self._current[path] -= size
+
     def keep(self, path: str, size: int) -> None:
         """Count `size` bytes of a current file that are here from an earlier run: done, but not received."""
         with self._lock:

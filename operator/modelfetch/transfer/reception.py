@@ -1,7 +1,8 @@
-"""One pass over one file, shared by the threads that receive it and the one that hashes it.
+"""One pass over one file, shared by the threads that receive it, the one that writes it and the one that hashes it.
 
-Receivers claim spans in order and put pieces in any order; the consumer takes the pieces in the file's order. The first
-error ends the pass for everybody.
+Receivers claim segments in order and deliver pieces in any order; the writer puts each into the sink; the consumer
+takes them in the file's order, from memory, or from the sink again where memory was needed otherwise. The first error
+ends the pass for everybody.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,10 +12,14 @@ from threading import Condition
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.transfer.buffers import Buffers
+from modelfetch.transfer.claims import Claims, Segment
 from modelfetch.transfer.reader import Identity, RangeIgnored, Span
 from modelfetch.transfer.restarts import Plan
-from modelfetch.transfer.segments import SEGMENT_BYTES, Frontier, joined, missing_spans
+from modelfetch.transfer.segments import SEGMENT_BYTES, Frontier
 from modelfetch.transfer.sink import NOTHING, FileSink, Kept
+
+LOOK_S = 0.2
+"""How often those who wait look whether the transfer was given up, or a segment takes too long."""
 
 
 @dataclass(frozen=True)
@@ -31,41 +36,41 @@ class Incoming:
 
 
 class Reception:
-    """State of one pass."""
+    """State of one pass. It begins with one receiver that is to come; lanes.py may let more `enter`."""
 
-    def __init__(self, plan: Plan, buffers: Buffers, is_aborted: Callable[[], bool], file: Incoming) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        buffers: Buffers,
+        is_aborted: Callable[[], bool],
+        file: Incoming,
+        monotonic: Callable[[], float],
+    ) -> None:
         self.buffers = buffers
         self.expected_size = file.size
         self.max_size = file.max_size
         self.identity: Identity | None = file.kept.identity if file.kept.segments else None
         self.web_page: str | None = None
         """Media type of what was served, where it is called a web page and the file is not."""
+        self.flowing = 0
+        """Receivers that bring bytes."""
         self._plan = plan
         self._is_aborted = is_aborted
         self._sink = file.sink
-        self._kept = file.kept.segments
-        self._spans = self._plan_spans()
-        self._claimed = 0
+        self._monotonic = monotonic
+        self._claims = Claims(file.size, file.kept.segments)
+        self._stored = set(file.kept.segments)
+        """Starts of segments that stand in the sink and not in memory."""
         self._frontier = Frontier(file.kept.hashed)
-        self._reading = bytearray()
-        """For a segment that is read back; made when first needed."""
-        self._receivers = self.connections
+        self._wanted = 1
+        self._receivers = 1
+        self._leaving = 0
+        self._unwritten = 0
+        self._splits: bool | None = None
+        """Whether parts are asked for; None while nobody knows whether the server serves them."""
         self._error: Exception | None = None
         self._changed = Condition()
-
-    @property
-    def connections(self) -> int:
-        """How many receivers have something to do."""
-        if self.expected_size is None:
-            return 1
-        missing = -(-self.expected_size // SEGMENT_BYTES) - len(self._kept)
-        return max(1, min(self._plan.connections, missing))
-
-    def _plan_spans(self) -> Iterator[Span]:
-        if self.expected_size is None or (self.connections == 1 and not self._kept):
-            return iter([Span()])
-        missing = missing_spans(self.expected_size, self._kept)
-        return joined(missing) if self.connections == 1 else missing
+        buffers.relieve_by(self._shed)
 
     @property
     def can_resume(self) -> bool:
@@ -77,15 +82,57 @@ class Reception:
         """Whether nothing more is wanted: somebody failed, or the whole transfer was given up."""
         return self._error is not None or self._is_aborted()
 
-    def claim(self) -> Span | None:
-        """Return the next span, None for no more; all but the first wait until it is known what is served."""
+    def room(self) -> int:
+        """Return how many receivers would have something to do."""
         with self._changed:
-            while self._claimed and self.identity is None and not self.is_over and self.connections > 1:
-                self._changed.wait(0.2)
-            if self.is_over:
+            is_open = self._splits if self._splits is not None else not self._claims.is_begun
+            return max(1, min(self._plan.connections, self._claims.room())) if is_open else 1
+
+    def want(self, connections: int) -> int:
+        """From now on there shall be `connections` receivers; return how many have to be started, entered already."""
+        with self._changed:
+            self._wanted = connections
+            present = self._receivers - self._leaving
+            if not self._receivers or self._claims.is_done or self.is_over:
+                return 0
+            missing = max(0, connections - present)
+            self._receivers += missing
+            self._changed.notify_all()
+            return missing
+
+    def claim(self) -> Segment | None:
+        """Return what to receive next, None for nothing: the receiver ends then.
+
+        Waits until it is known what is served, for all but the first; and at the end, while a segment may still have to
+        be taken over.
+        """
+        with self._changed:
+            while not self.is_over and not self._claims.is_done and not self._is_surplus():
+                segment = None if self._is_unknown() else self._claims.next(self._monotonic(), self._frontier.offset)
+                if segment is not None:
+                    self._splits = True if self._wanted > 1 else self._splits
+                    return segment
+                self._changed.wait(LOOK_S)
+            self._leaving += 1
+            return None
+
+    def request_span(self, segment: Segment, position: int) -> Span:
+        """Return what to ask for at `position` in a segment: its rest, or all that is missing where one receives."""
+        with self._changed:
+            end = segment.span.end if self._wanted > 1 and self._splits else self._claims.run_end(segment)
+        return Span() if position == 0 and end == self.expected_size else Span(position, end)
+
+    def begin(self, segment: Segment) -> None:
+        """From now on the time counts that `segment` takes."""
+        with self._changed:
+            segment.since = self._monotonic() if segment.takers == 1 else segment.since
+
+    def follow(self, segment: Segment) -> Segment | None:
+        """Return the segment behind a delivered one, for the same request; None where others shall have it."""
+        with self._changed:
+            if self._wanted > 1 and self._splits:
                 return None
-            self._claimed += 1
-            return next(self._spans, None)
+            return self._claims.follow(segment, self._monotonic())
 
     def opened(self, identity: Identity) -> None:
         """Take what the server says it serves; raises SizeMismatch, SizeLimitExceeded, or RangeIgnored."""
@@ -95,19 +142,50 @@ class Reception:
             raise FetchError(Reason.SIZE_MISMATCH, f"expected {wanted} bytes, got an answer of {size}")
         if size is not None and self.max_size is not None and size > self.max_size:
             raise FetchError(Reason.SIZE_LIMIT_EXCEEDED, f"expected at most {self.max_size} bytes, got {size}")
-        if self.connections > 1 and not identity.is_strong:
-            raise RangeIgnored("nothing to tell versions apart by")
         with self._changed:
-            if self.identity is None or not self.identity.is_strong:
+            if self._splits and not identity.is_strong:
+                raise RangeIgnored("nothing to tell versions apart by")
+            self._splits = self._splits or (identity.is_strong and identity.serves_parts)
+            is_news = self.identity is None or not self.identity.is_strong
+            if is_news:
                 self.identity = identity
                 self._sink.opened(identity)
             self._changed.notify_all()
 
-    def put(self, start: int, piece: memoryview) -> None:
-        """Hand the bytes from `start` on to the consumer, with the buffer they stand in."""
+    def win(self, segment: Segment) -> bool:
+        """Return True for the first who has `segment` whole: it may be delivered. The others throw theirs away."""
         with self._changed:
+            is_first = self._claims.win(segment, self._monotonic())
+            self._changed.notify_all()
+            return is_first
+
+    def admit(self) -> None:
+        """One more piece is going to be written."""
+        with self._changed:
+            self._unwritten += 1
+
+    def write(self, start: int, piece: memoryview) -> None:
+        """Put the bytes from `start` on, which were admitted, into the sink, then hand them on with their buffer.
+
+        Raises what the sink does; the buffer is given back then.
+        """
+        try:
+            if self._error is None:
+                self._sink.write_at(start, piece)
+        except BaseException:
+            self._release(piece)
+            raise
+        with self._changed:
+            self._unwritten -= 1
             self._frontier.put(start, piece)
             self._changed.notify_all()
+        if self.buffers.is_short:
+            self._shed()
+
+    def flow(self, receivers: int) -> None:
+        """So many more receivers bring bytes."""
+        with self._changed:
+            self.flowing += receivers
 
     def fail(self, error: Exception) -> None:
         """End the pass with `error`, unless it has ended with another one."""
@@ -115,10 +193,11 @@ class Reception:
             self._error = self._error or error
             self._changed.notify_all()
 
-    def leave(self) -> None:
-        """One receiver has ended."""
+    def leave(self, *, is_leaving: bool) -> None:
+        """One receiver has ended; `is_leaving` where it had nothing to claim."""
         with self._changed:
             self._receivers -= 1
+            self._leaving -= is_leaving
             self._changed.notify_all()
 
     def pieces(self) -> Iterator[memoryview]:
@@ -127,42 +206,60 @@ class Reception:
             yield piece
             self._release(piece)
 
+    def discard(self) -> None:
+        """Pieces that nobody took give their buffers back; call it when no receiver runs any more."""
+        self.buffers.forget(self._shed)
+        for piece in self._frontier.drain():
+            self._release(piece)
+
+    def _is_surplus(self) -> bool:
+        return self._receivers - self._leaving > self._wanted
+
+    def _is_unknown(self) -> bool:
+        return self._wanted > 1 and self._claims.is_begun and self.identity is None
+
     def _next_piece(self) -> memoryview | None:
-        if (size := self._kept_size()) > 0:
-            return self._read_back(size)
         with self._changed:
             while (piece := self._frontier.pop()) is None:
                 if self._error is not None:
                     raise self._error
-                if self._receivers == 0:
+                if self._stored_size():
+                    break
+                if not self._receivers and not self._unwritten:
                     return None
                 self._changed.wait()
-            return piece
+        return self._read_back() if piece is None else piece
 
-    def _kept_size(self) -> int:
-        """Return the bytes of the segment at the frontier where it was kept, else 0."""
+    def _stored_size(self) -> int:
+        """Return the bytes of the segment at the frontier where it stands in the sink only, else 0."""
         start = self._frontier.offset
-        if start not in self._kept or self.expected_size is None:
+        if start not in self._stored or self.expected_size is None:
             return 0
         return min(SEGMENT_BYTES, self.expected_size - start)
 
-    def _read_back(self, size: int) -> memoryview:
-        if self.is_over:
+    def _read_back(self) -> memoryview:
+        buffer = self.buffers.take(lambda: self.is_over)
+        if buffer is None:
             raise self._error or FetchError(Reason.CANCELLED, "the fetch was stopped")
-        self._reading = self._reading or bytearray(SEGMENT_BYTES)
-        piece = memoryview(self._reading)[:size]
-        self._sink.read_at(self._frontier.offset, piece)
-        self._frontier.skip(size)
+        with self._changed:
+            start, size = self._frontier.offset, self._stored_size()
+            self._frontier.skip(size)
+        piece = memoryview(buffer)[:size]
+        self._sink.read_at(start, piece)
         return piece
 
-    def discard(self) -> None:
-        """Pieces that nobody took give their buffers back; call it when no receiver runs any more."""
-        for piece in self._frontier.drain():
-            self._release(piece)
+    def _shed(self) -> bool:
+        """Give back the buffer that is needed last of those that wait behind a gap."""
+        with self._changed:
+            last = self._frontier.pop_last() if self.expected_size is not None else None
+            if last is None:
+                return False
+            self._stored.add(last[0])
+        self._release(last[1])
+        return True
 
     def _release(self, piece: memoryview) -> None:
         buffer = piece.obj
         piece.release()
         assert isinstance(buffer, bytearray)
-        if buffer is not self._reading:
-            self.buffers.give(buffer)
+        self.buffers.give(buffer)

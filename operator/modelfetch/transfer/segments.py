@@ -76,6 +76,11 @@ class Frontier:
             self.offset += len(piece)
         return piece
 
+    def pop_last(self) -> tuple[int, memoryview] | None:
+        """Return start and bytes of the last piece that waits behind a gap, and forget it; None where there is none."""
+        start = max(self._waiting, default=self.offset)
+        return (start, self._waiting.pop(start)) if start > self.offset else None
+
     def drain(self) -> list[memoryview]:
         """Return what is still waiting, in any order, and forget it."""
         left = list(self._waiting.values())

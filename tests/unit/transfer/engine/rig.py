@@ -17,6 +17,7 @@ from modelfetch.transfer.engine import Bounds, Engine, Item, Moved
 from modelfetch.transfer.guard import parse_url
 from modelfetch.transfer.http_reader import HttpReader
 from modelfetch.transfer.segments import SEGMENT_BYTES
+from modelfetch.transfer.tuner import Tuner
 from modelfetch.transfer.verifier import Expected
 from tests.fakes.evil_server import Answer, EvilServer, Request, Script, file_answer
 from tests.fakes.transfer import MemorySink, Waits, open_session, retry
@@ -38,16 +39,18 @@ def exactly(content: bytes) -> Expected:
 
 
 class Rig:
-    """An engine with everything around it; `moved` and `sinks` show what came of a run."""
+    """An engine with everything around it, and just `connections` for large files; `moved` and `sinks` show what came of a run."""
 
     def __init__(self, connections: int = 1, parallel: int = 4, retries: int = 5, **options: object) -> None:
+        self.connections = connections
         self.stop = threading.Event()
         self.waits = Waits()
         self.counters = Counters(time.monotonic)
         self.transfer = OrderTransfer(
             parallel_files=parallel, connections_per_file=connections, request_retries=retries
         )
-        self.retry = retry(retries, self.waits)
+        # A clock that stands still: on a busy machine, too, nothing is slow enough to be taken over by another.
+        self.retry = replace(retry(retries, self.waits), monotonic=lambda: 0.0)
         self.limits = Limits(**options)  # type: ignore[arg-type]
         self.bounds = Bounds()
         self.moved: dict[str, Moved] = {}
@@ -55,7 +58,8 @@ class Rig:
 
     def run(self, files: Iterable[tuple[str, str, Expected]]) -> None:
         """Move files given as (path, address, expected)."""
-        engine = Engine(self.transfer, self.retry, self.stop, self.counters, self.bounds)
+        tuner = Tuner(self.connections, start=self.connections)
+        engine = Engine(self.transfer, self.retry, self.stop, self.counters, self.bounds, tuner)
         with open_session(stop=self.stop, limits=self.limits) as session:
             engine.run(
                 [

@@ -1,0 +1,94 @@
+"""Shares the connections of a fetcher out to the large files under way, and seeks how many are worth having.
+
+Comes in: files that begin and end, what was received in all, servers that ask for fewer requests. Goes out: receivers
+that are started, and the number that each file shall have. Small files have connections of their own; these files use
+what those leave of the budget.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, Thread
+
+from modelfetch.transfer.reception import Reception
+from modelfetch.transfer.tuner import Tuner, shares
+
+TICK_S = 0.05
+"""Between two samples for the tuner."""
+
+Start = Callable[[], None]
+"""Starts one receiver, which has entered its reception already."""
+
+
+class Lanes:
+    """Connections of large files, at most `budget` together with those of small ones, and at least one for each."""
+
+    def __init__(self, tuner: Tuner, budget: int, received: Callable[[], int], monotonic: Callable[[], float]) -> None:
+        self._tuner = tuner
+        self._most = tuner.limit
+        self._budget = budget
+        self._received = received
+        self._monotonic = monotonic
+        self._files: dict[Reception, Start] = {}
+        self._beside = 0
+        self._ended = Event()
+        self._lock = Lock()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Take samples and share out, in a thread, while the block runs."""
+        thread = Thread(target=self._run, name="transfer-lanes")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    @contextmanager
+    def feed(self, reception: Reception, start: Start) -> Iterator[None]:
+        """Give the file of `reception` its share until the block ends; its first receiver has entered already."""
+        with self._lock:
+            self._files[reception] = start
+            self._share()
+        try:
+            start()
+            yield
+        finally:
+            with self._lock:
+                del self._files[reception]
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """One connection is used by somebody else while the block runs."""
+        with self._lock:
+            self._beside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._beside -= 1
+
+    def busy(self) -> None:
+        """A server asked for fewer requests."""
+        with self._lock:
+            self._tuner.refused(self._monotonic())
+            self._share()
+
+    def _run(self) -> None:
+        while not self._ended.wait(TICK_S):
+            with self._lock:
+                self._sample()
+                self._share()
+
+    def _sample(self) -> None:
+        rooms = sum(reception.room() for reception in self._files)
+        self._tuner.limit = max(1, min(self._most, self._budget - self._beside, rooms))
+        flowing = sum(reception.flowing for reception in self._files)
+        self._tuner.sample(self._monotonic(), self._received(), flowing)
+
+    def _share(self) -> None:
+        files = list(self._files)
+        most = min(self._tuner.wished, self._budget - self._beside)
+        for reception, share in zip(files, shares(most, [file.room() for file in files]), strict=True):
+            for _ in range(reception.want(share)):
+                self._files[reception]()
