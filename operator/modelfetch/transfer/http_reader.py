@@ -76,9 +76,7 @@ class HttpReader:
         self._resolved: _Place | None = None
         self._used = False
 
-    def read(
-        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
-    ) -> None:
+    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never) -> None:
         """Hand over the bytes of `span`, as Reader.read says; a signed address that expired is resolved again."""
         resolutions = 0
         while True:

@@ -61,9 +61,7 @@ class Span:
 class Reader(Protocol):
     """Bytes of one remote file, by range; safe to use from several threads."""
 
-    def read(
-        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
-    ) -> None:
+    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never) -> None:
         """Tell `opened` what is served, then hand the bytes of `span` to `sink` in order.
 
         With `expected`, the request carries If-Range and the answer must be of that identity, else SourceChanged is
