@@ -121,6 +121,7 @@ class Scene:
     parallel: int = 4
     retries: int = 5
     deadline_s: float = DEADLINE_S
+    stall_s: float = STALL_S
     egress: Egress = EGRESS
     token: str | None = None
     turned: Turned = field(default_factory=Turned)
@@ -147,7 +148,7 @@ class Scene:
         transfer = OrderTransfer(
             parallel_files=self.parallel,
             connections_per_file=self.connections,
-            stall_timeout_s=STALL_S,
+            stall_timeout_s=self.stall_s,
             deadline_s=self.deadline_s,
             request_retries=self.retries,
         )

@@ -1,5 +1,6 @@
 """F65, F66, F68 and F69: sources that answer with an error, for a moment or for good."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
@@ -8,11 +9,13 @@ import pytest
 
 from modelfetch.devcluster.hub import Cut, FixtureHub, RepoSpec, Status
 from modelfetch.reasons import Reason
+from modelfetch.transfer.segments import SEGMENT_BYTES
 from tests.fakes.evil_server import Answer, Request, evil_server, file_answer
 from tests.source_faults.scene import SIGNATURE, TOKEN, Remote, Scene, Turned, require_ended, require_published
 from tests.source_faults.scripts import LARGE, SMALL, at, first, good, signed, status
 
 RETRIES = 2
+PATIENCE_S = 20
 FILES = {"config.json": b"{}", "model.safetensors": SMALL}
 
 
@@ -163,6 +166,37 @@ def test_f68_the_listing_too(scene: Scene, hub: FixtureHub, where: dict[str, str
 
     require_published(ending, FILES)
     assert (1, True) == (hub.rules.hits(rule), 90 <= sum(ending.waits) <= 92)
+
+
+def test_f68_what_one_is_told_holds_for_all(scene: Scene) -> None:
+    """F68: after one answer that asks for a wait nobody asks that host before it is over; it costs no retry."""
+    scene.retries, scene.stall_s = 1, 1000  # the waits of all turn one clock
+    contents = {f"/{number}": LARGE[number : SEGMENT_BYTES + 100_000] for number in range(2 * scene.parallel)}
+    told, others_wait = threading.Event(), threading.Event()
+    waiting: set[int] = set()
+
+    def script(request: Request) -> Answer:
+        if request.number == 0:
+            return Answer(429, (("Retry-After", "60"),))
+        assert told.wait(PATIENCE_S)
+        return file_answer(request, contents[request.target])
+
+    def on_wait() -> None:
+        waiting.add(threading.get_ident())
+        told.set()
+        if len(waiting) < scene.parallel and others_wait.wait(PATIENCE_S):
+            return
+        if not others_wait.is_set():
+            asked.append(len(server.requests))
+            others_wait.set()
+
+    asked: list[int] = []
+    scene.turned.on_wait = on_wait
+    with evil_server(script) as server:
+        ending = scene.fetch_all({path[1:]: Remote(server.url(path), content) for path, content in contents.items()})
+
+    require_published(ending, {path[1:]: content for path, content in contents.items()})
+    assert (True, len(contents) + 1) == (asked[0] <= scene.parallel, len(server.requests))
 
 
 def test_f68_for_ever(scene: Scene) -> None:

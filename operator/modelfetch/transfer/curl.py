@@ -270,6 +270,7 @@ class _Exchange:
         finally:
             for opened in self._opened:
                 opened.close()
+            self._session.patience.note(self._head)
         if self._head is None:
             raise self._error(Reason.SOURCE_UNAVAILABLE, "expected an answer, got none")
         self._session.unreached.discard(self._url.host)
@@ -337,7 +338,6 @@ class _Exchange:
         if head is None:
             return
         self._head = head
-        self._session.patience.note(head)
         if head.is_redirect and self._request.follow:
             return
         encoding = head.get("content-encoding")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.transfer.patience import NotYet
 
 T = TypeVar("T")
 
@@ -44,11 +45,13 @@ class Retry:
         while True:
             try:
                 return attempt()
+            except NotYet as error:
+                self.pause(tried, error)
             except FetchError as error:
                 if error.reason not in TRANSIENT or tried >= self.retries:
                     raise
                 self.pause(tried, error)
-            tried += 1
+                tried += 1
 
     def pause(self, failures: int, error: FetchError, is_over: Callable[[], bool] = lambda: False) -> None:
         """Wait before the try after `failures` (from 0) earlier ones; at once when `is_over` says nobody wants it.

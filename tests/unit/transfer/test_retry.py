@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.transfer.patience import NotYet
 from modelfetch.transfer.retry import INITIAL_DELAY_S, MAX_DELAY_S, TRANSIENT, Retry, delay_s
 from tests.fakes.transfer import Waits, retry
 
@@ -108,3 +109,13 @@ def test_a_wait_ends_when_nobody_needs_it() -> None:
     retry(5, waits).pause(0, unavailable(300.0), lambda: len(waits.seconds) == 3)
 
     assert 3 == len(waits.seconds)
+
+
+def test_a_wait_that_somebody_else_was_told_costs_no_try() -> None:
+    """What was never sent has not failed: it is waited for and does not count."""
+    early = [NotYet(Reason.RATE_LIMITED, "early", retry_after_s=5.0) for _ in range(3)]
+    waits = Waits()
+    attempt = Failing(*early, unavailable())
+
+    assert 5 == retry(1, waits).call(attempt)
+    assert 15 <= sum(waits.seconds) <= 20
