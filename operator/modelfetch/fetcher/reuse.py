@@ -1,7 +1,7 @@
 """What of a plan the store has already: pinned for this attempt, read again, and intact.
 
 Comes in: a plan, a store, the attempt's private folder. Goes out: blobs by content. A damaged blob is set aside here,
-so that the transfer brings fresh bytes for it.
+so that the transfer brings fresh bytes for it. A large one that was compared within a day is not read again.
 """
 
 from collections import defaultdict
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from modelfetch.fetcher.plan import Plan, PlannedFile
 from modelfetch.fetcher.progress import Progress
 from modelfetch.fetcher.verify import content_key
+from modelfetch.store import layout
 from modelfetch.store.blobs import Blob
 from modelfetch.store.faults import Vanished
 from modelfetch.store.ingest import Ingest
-from modelfetch.store.recheck import Verdict, read_again, set_aside
+from modelfetch.store.recheck import Verdict, note_read, read_again, set_aside, was_read_lately
 from modelfetch.store.store import Store
 
 Blobs = dict[str, Blob]
@@ -39,9 +40,10 @@ class Shelf:
         if not found:
             return {}
         progress.enter("Verifying")
+        now_s = self.store.volume.clock_s(layout.INGEST)
 
         def recheck(key: str) -> bool:
-            if not self._is_intact(found[key], files[key][0].git_blob):
+            if not self._is_intact(found[key], files[key][0].git_blob, now_s):
                 return False
             for file in files[key]:
                 progress.reuse(file.path, found[key].size)
@@ -66,11 +68,16 @@ class Shelf:
         size = facts.size if facts is not None else file.size
         return None if size is None else self.store.blobs.find(file.sha256, size)
 
-    def _is_intact(self, blob: Blob, git_blob: str | None) -> bool:
+    def _is_intact(self, blob: Blob, git_blob: str | None, now_s: float) -> bool:
+        # An id of git is only a hint to a blob: it is compared in any case.
+        if git_blob is None and was_read_lately(self.store.volume, blob.sha256, now_s):
+            return True
         try:
             verdict = read_again(self.store.volume, blob, git_blob, self.check)
         except Vanished:
             return False
         if verdict is Verdict.DAMAGED:
             set_aside(self.ingest, blob)
+        else:
+            note_read(self.store.volume, blob.sha256)
         return verdict is Verdict.INTACT

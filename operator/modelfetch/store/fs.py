@@ -79,6 +79,19 @@ class Volume(ReadableVolume):
             os.utime(fd)
             return os.fstat(fd).st_mtime
 
+    def refresh(self, path: Steps) -> None:
+        """Have the folder's next listing come from the volume itself: a network file system may keep an older one.
+
+        A change of the folder makes the client ask its server. A missing folder is fine.
+        """
+        with suppress(Vanished):
+            self.clock_s(path)
+
+    def touch(self, path: Steps) -> None:
+        """Set a file's time to the volume's now; raises Vanished where there is none."""
+        with explained("touch", path, self.room), self.folder(path[:-1]) as parent:
+            os.utime(path[-1], dir_fd=parent, follow_symlinks=False)
+
     # Durable steps
 
     def make_folder(self, path: Steps, mode: int = PUBLIC_FOLDER, *, step: str) -> bool:

@@ -16,8 +16,12 @@ from modelfetch.store.blobs import Blob
 from modelfetch.store.faults import Vanished, explained
 from modelfetch.store.fs import Volume
 from modelfetch.store.ingest import Ingest
+from modelfetch.store.readable import ReadableVolume
 
 CHUNK_BYTES = 4 * 1024 * 1024
+
+TRUST_S = 86_400.0
+"""Seconds for which a blob that was read or written whole, and not changed since, is not read again to be used."""
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -30,6 +34,26 @@ class Verdict(Enum):
     """Not what its name says; a block that cannot be read is damage, too."""
     OTHER = "other"
     """What its name says, but not what git's id stands for: the hint was wrong, the blob is not."""
+
+
+def was_read_lately(volume: ReadableVolume, sha256: str, now_s: float) -> bool:
+    """Tell whether a blob was compared with its digest less than `TRUST_S` ago, and nobody wrote to it since.
+
+    The time of its sums says when. By the volume's clock, `now_s` too. Damage that leaves no trace in a file's time
+    is what a scrub is for: it harms the models that use the blob already just as much.
+    """
+    blob, sums = volume.facts(layout.blob(sha256)), volume.facts(layout.sums(sha256))
+    if blob is None or sums is None:
+        return False
+    return blob.modified_s < sums.modified_s and 0 <= now_s - sums.modified_s < TRUST_S
+
+
+def note_read(volume: Volume, sha256: str) -> None:
+    """Remember that a blob was just compared with its digest, where it has sums."""
+    try:
+        volume.touch(layout.sums(sha256))
+    except Vanished:
+        return
 
 
 def read_again(volume: Volume, blob: Blob, git_blob: str | None, check: Callable[[], None]) -> Verdict:

@@ -40,14 +40,14 @@ def blob(volume: Path, data: bytes) -> Path:
 
 def test_small_files_of_a_run_that_did_not_publish_are_used_again(hub: FixtureHub, tmp_path: Path) -> None:
     """The next attempt asks for none of them: git's id leads to the content that was verified."""
-    one_by_one = OrderTransfer(parallel_files=1)
-    rule = hub.fail(Status(status=404), path="/resolve/.*/vocab.txt")
-    failed = fetch(from_hub(hub, "org/name", transfer=one_by_one), tmp_path)
+    once = OrderTransfer(request_retries=0)
+    rule = hub.fail(Status(status=503), path="/resolve/.*/vocab.txt")
+    failed = fetch(from_hub(hub, "org/name", transfer=once), tmp_path)
     before = {name: asked(hub, name) for name in FILES}
     hub.rules.remove(rule)
-    report = fetch(from_hub(hub, "org/name", transfer=one_by_one), tmp_path)
+    report = fetch(from_hub(hub, "org/name", transfer=once), tmp_path)
 
-    assert (Reason.SOURCE_NOT_FOUND, FILES) == (failed.reason, published_files(tmp_path))
+    assert (Reason.SOURCE_UNAVAILABLE, FILES) == (failed.reason, published_files(tmp_path))
     assert before | {"vocab.txt": 2} == {name: asked(hub, name) for name in FILES}
     assert sum(map(len, FILES.values())) - len(VOCABULARY) == report.progress.bytes_reused
 
