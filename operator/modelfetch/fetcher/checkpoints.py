@@ -18,10 +18,11 @@ BEAT_INTERVALS = 5
 
 
 class Checkpoints:
-    """A thread that checkpoints `ingest` while the context is held."""
+    """A thread that checkpoints `ingest` every `interval_s` seconds while the context is held."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, interval_s: float = INTERVAL_S) -> None:
         self._ingest = ingest
+        self._interval_s = interval_s
         self._wake = threading.Event()
         self._is_over = False
         self._written = 0
@@ -50,7 +51,7 @@ class Checkpoints:
     def _run(self) -> None:
         beats = 0
         while not self._is_over:
-            self._wake.wait(INTERVAL_S)
+            self._wake.wait(self._interval_s)
             self._wake.clear()
             with self._lock:
                 self._written = 0
