@@ -114,7 +114,10 @@ class Ending:
 
 @dataclass
 class Scene:
-    """A volume and the settings of the fetches onto it; `egress` allows loopback."""
+    """A volume and the settings of the fetches onto it; `egress` allows loopback.
+
+    `connections` are those of one file that is fetched alone, and for each of `parallel` files at once.
+    """
 
     volume: Path
     connections: int = 1
@@ -128,25 +131,28 @@ class Scene:
 
     def fetch(self, url: str, content: bytes, *, has_size: bool = True, has_digest: bool = True) -> Ending:
         """Return how a fetch of the one file `file` at `url` ended, whose publisher promises `content`."""
-        return self.fetch_all({"file": Remote(url, content, has_size, has_digest)})
+        return self._fetch({"file": Remote(url, content, has_size, has_digest)}, 1)
 
     def fetch_all(self, files: Mapping[str, Remote]) -> Ending:
         """Return how a fetch of several files by URL ended."""
+        return self._fetch(files, self.parallel)
+
+    def _fetch(self, files: Mapping[str, Remote], parallel: int) -> Ending:
         source = HttpSource.model_validate({"files": [remote.listed(path) for path, remote in files.items()]})
-        return self.run(order_for(source, **self._settings()))
+        return self.run(order_for(source, **self._settings(parallel)))
 
     def fetch_hub(self, hub: FixtureHub, repo: str, **fields: Any) -> Ending:
         """Return how a fetch of a repository ended."""
-        return self.run(from_hub(hub, repo, **{**self._settings(), **fields}))
+        return self.run(from_hub(hub, repo, **{**self._settings(self.parallel), **fields}))
 
     def fetch_endpoint(self, endpoint: str, repo: str) -> Ending:
         """Return how a fetch of a repository of the hub at `endpoint` ended."""
         source = HuggingFaceSource.model_validate({"repo": repo, "endpoint": endpoint})
-        return self.run(order_for(source, **self._settings()))
+        return self.run(order_for(source, **self._settings(self.parallel)))
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, parallel: int) -> dict[str, Any]:
         transfer = OrderTransfer(
-            parallel_files=self.parallel,
+            parallel_files=parallel,
             connections_per_file=self.connections,
             stall_timeout_s=self.stall_s,
             deadline_s=self.deadline_s,

@@ -93,22 +93,24 @@ def test_f78_unreachable(cases: Cases) -> None:
 def test_f78_refused(scene: Scene) -> None:
     """F78: a port where nobody listens is tried as often as the order says, then SourceUnavailable."""
     scene.retries = 3
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    ending = scene.fetch(f"http://127.0.0.1:{port}/file", SMALL)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        ending = scene.fetch(f"http://127.0.0.1:{port}/file", SMALL)
 
     require_ended(ending, Reason.SOURCE_UNAVAILABLE, f"failed to connect to 127.0.0.1:{port}")
-    assert sum(wait > 0 for wait in ending.waits) >= 3
+    assert len(ending.waits) >= 3
 
 
 def test_f78_refused_for_a_moment(scene: Scene) -> None:
     """F78: a server that comes up while the fetch waits is used."""
-    with contextlib.ExitStack() as stack:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
+    with contextlib.ExitStack() as stack, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
 
         def come_up() -> None:
-            if not scene.turned.waits:
+            if bound.fileno() != -1:
+                bound.close()
                 stack.enter_context(evil_server(good(SMALL), port=port))
 
         scene.turned.on_wait = come_up

@@ -29,10 +29,12 @@ def hub() -> Iterator[FixtureHub]:
         yield hub
 
 
-def nobody() -> str:
-    """Return an address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/f"
+@pytest.fixture
+def dead() -> Iterator[str]:
+    """An address where nobody listens, and nobody else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/f"
 
 
 def expiring(content: bytes, uses: int) -> Callable[[Request], Answer]:
@@ -110,9 +112,9 @@ def test_f76_a_circle_in_the_middle(scene: Scene) -> None:
     assert (1 + HOPS, 1) == (len(origin.requests), len(cdn.requests))
 
 
-def test_f76_dead_host(scene: Scene) -> None:
+def test_f76_dead_host(scene: Scene, dead: str) -> None:
     """F76: a redirect to a host that is gone is SourceUnavailable, names that host, and asks the origin each time."""
-    scene.retries, dead = 2, nobody()
+    scene.retries = 2
     with evil_server(redirect(f"{dead}?sig={SIGNATURE}")) as origin:
         ending = scene.fetch(origin.url(), SMALL)
 
@@ -121,9 +123,8 @@ def test_f76_dead_host(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
-def test_f76_dead_host_among_living_ones(scene: Scene, content: bytes) -> None:
+def test_f76_dead_host_among_living_ones(scene: Scene, dead: str, content: bytes) -> None:
     """F76: the next address that the origin gives may be of a host that lives."""
-    dead = nobody()
     with evil_server(good(content)) as alive, evil_server(first(2, redirect(dead), redirect(alive.url()))) as origin:
         ending = scene.fetch(origin.url(), content)
 
@@ -133,12 +134,12 @@ def test_f76_dead_host_among_living_ones(scene: Scene, content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("down", ["refused", "error", "cut"])
-def test_f79_mirror_with_other_bytes(scene: Scene, content: bytes, down: str) -> None:
+def test_f79_mirror_with_other_bytes(scene: Scene, dead: str, content: bytes, down: str) -> None:
     """F79: when mirror A is down, what mirror B has is compared with the same digest, and joined to nothing of A."""
     other = flipped(content, -10)
     scripts = {"error": status(503), "cut": cut_in_file(content, len(content) // 2, times=99)}
     with evil_server(scripts.get(down, good(content))) as mirror_a, evil_server(good(other)) as mirror_b:
-        to_a = nobody() if down == "refused" else mirror_a.url()
+        to_a = dead if down == "refused" else mirror_a.url()
         with evil_server(first(2, redirect(to_a), redirect(mirror_b.url()))) as origin:
             ending = scene.fetch(origin.url(), content)
 
@@ -148,10 +149,10 @@ def test_f79_mirror_with_other_bytes(scene: Scene, content: bytes, down: str) ->
 
 
 @pytest.mark.parametrize("down", ["refused", "error"])
-def test_f79_mirror_with_the_same_bytes(scene: Scene, down: str) -> None:
+def test_f79_mirror_with_the_same_bytes(scene: Scene, dead: str, down: str) -> None:
     """F79: a mirror that has the right bytes is as good as the first one, under whatever ETag."""
     with evil_server(status(503)) as mirror_a, evil_server(good(LARGE, '"of-b"')) as mirror_b:
-        to_a = nobody() if down == "refused" else mirror_a.url()
+        to_a = dead if down == "refused" else mirror_a.url()
         with evil_server(first(1, redirect(to_a), redirect(mirror_b.url()))) as origin:
             ending = scene.fetch(origin.url(), LARGE)
 
