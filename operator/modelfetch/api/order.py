@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from modelfetch.api.fetch import ModelInfo
 from modelfetch.api.source import HttpSource, HuggingFaceSource
+from modelfetch.api.wanted import ModelInfo
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 
@@ -143,7 +143,9 @@ class SurveyOrder(_Model):
 
 
 Order = FetchOrder | RemoveOrder | SurveyOrder
-_ADAPTER: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="task")])
+_ADAPTER: TypeAdapter[Order] = TypeAdapter(
+    Annotated[Order, Field(discriminator="task")], config=ConfigDict(defer_build=True)
+)
 
 
 def dump(order: Order) -> str:

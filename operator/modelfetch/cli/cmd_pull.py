@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from modelfetch import program
+
 EXAMPLES = """\b
 Examples:
   modelfetch pull hf://sentence-transformers/all-MiniLM-L6-v2 ~/models
@@ -93,6 +95,7 @@ def pull(source: str, store: str, output: str, verbose: bool, **options: Any) ->
     link-local addresses, plain http and ports other than 80 and 443 are refused unless allowed.
     """
     # Here, not above: models, libcurl and the store's code are needed only now.
-    from modelfetch.cli.pulling import pull as run
+    with program.importing():
+        from modelfetch.cli.pulling import pull as run
 
     sys.exit(run(source, store, output, verbose, options))

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from modelfetch.api.fetch import Files, Verification
 from modelfetch.api.meta import NAME_PATTERN
 from modelfetch.api.order import Egress, FetchOrder, OrderLimits, OrderTransfer, Selection
 from modelfetch.api.source import HttpSource, HuggingFaceSource, Source
+from modelfetch.api.wanted import Files, Verification
 from modelfetch.cli import values
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason

@@ -1,5 +1,15 @@
-"""`python -m modelfetch.fetcher` is the command `modelfetch-fetcher`."""
+"""The command `modelfetch-fetcher`, also as `python -m modelfetch.fetcher`."""
 
-from modelfetch.fetcher.main import main
+from modelfetch import program
 
-main()
+
+def run() -> None:
+    """Run the program."""
+    with program.importing():
+        from modelfetch.fetcher.main import main
+    with program.ending():
+        main()
+
+
+if __name__ == "__main__":
+    run()

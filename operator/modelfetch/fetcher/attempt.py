@@ -14,7 +14,7 @@ from types import FrameType
 
 from modelfetch.api.order import FetchOrder, Order, RemoveOrder
 from modelfetch.errors import FetchError
-from modelfetch.fetcher import outcome, tending
+from modelfetch.fetcher import outcome
 from modelfetch.fetcher.crew import Parts
 from modelfetch.fetcher.pipeline import run
 from modelfetch.fetcher.progress import Emit, Progress
@@ -57,6 +57,9 @@ def carry_out(order: Order, around: Surroundings) -> Report:
     try:
         with progress:
             if not isinstance(order, FetchOrder):
+                # Here, not above: fetches, which people wait for, never need it.
+                from modelfetch.fetcher import tending
+
                 owners = tending.tend(order, Store.open(around.volume, Filesystem(), path=order.root))
                 return outcome.tended(progress.latest(), owners)
             artifact = _fetch(order, replace(around, read_token=secrecy.read_token), progress, counters)

@@ -5,7 +5,6 @@ MODELFETCH_TERMINATION_LOG. Goes out: one report a line on standard output, the 
 message, and exit code 0 only when the order was carried out.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -30,6 +29,8 @@ CLOCK = Clock(monotonic=time.monotonic, now=lambda: datetime.now(UTC))
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Carry out the order of the environment and exit with the reason's code; 2 where there are arguments."""
+    import argparse  # not above: `modelfetch pull` needs this module's clock only
+
     flags = argparse.ArgumentParser(
         prog="modelfetch-fetcher",
         description="Carry out the order that the operator wrote into MODELFETCH_ORDER, on the volume at "

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from modelfetch.api.fetch import ModelInfo
+from modelfetch.api.wanted import ModelInfo
 from modelfetch.errors import FetchError
 from modelfetch.hashing import sha256_digest
 from modelfetch.reasons import Reason

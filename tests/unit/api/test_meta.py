@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from modelfetch.api.fetch import Files, Limits, ModelFetchSpec, ModelInfo, Retry
+from modelfetch.api.fetch import Limits, ModelFetchSpec, Retry
 from modelfetch.api.meta import Duration, ObjectMeta, Size, parse_duration_s, parse_quantity, parse_size
+from modelfetch.api.wanted import Files, ModelInfo
 from tests.corpus.case import parsed
 from tests.gen import fetch
 

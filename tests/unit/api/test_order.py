@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelfetch.api import order
-from modelfetch.api.fetch import ModelInfo
 from modelfetch.api.meta import LEAST_STORE_RATE
 from modelfetch.api.order import (
     Egress,
@@ -20,6 +19,7 @@ from modelfetch.api.order import (
     SurveyOrder,
 )
 from modelfetch.api.source import HttpFile, HttpSource, HuggingFaceSource
+from modelfetch.api.wanted import ModelInfo
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 

@@ -1,0 +1,57 @@
+"""How a program that runs for a moment starts and ends: without work that only one that runs for hours gains from.
+
+Comes in: nothing. Goes out: `importing` around imports, and `ending` around all that the outermost function of a
+program does. Used by `__main__.py` of the package and of the fetcher, and where more is imported on the way.
+"""
+
+import atexit
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import without garbage collection; what was made meanwhile stays, so later collections pass over it.
+
+    Imports make some hundred thousand objects and hardly any garbage; looking for it took a sixth of the processor time
+    of a small pull (0.10 of 0.70 s).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """End the process with the exit code that is raised inside, once exit handlers have run and streams are written.
+
+    What is left out is the taking apart of modules, objects and the interpreter: 0.05 to 0.10 s of processor time for
+    memory that the system takes back anyway. Where that is not all that is left to do, Python does it as ever.
+    """
+    try:
+        yield
+    except SystemExit as wanted:
+        if isinstance(wanted.code, int) and threading.active_count() == 1 and _is_written():
+            os._exit(wanted.code & 0xFF)
+        raise
+
+
+def _is_written() -> bool:
+    """Run what waits for the end, then return whether both streams took their last bytes."""
+    atexit._run_exitfuncs()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
