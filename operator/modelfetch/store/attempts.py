@@ -46,7 +46,7 @@ class Neighbour:
     @property
     def is_living(self) -> bool:
         """Whether it seems to be at work; a time from far ahead is what a clock that was put back leaves behind."""
-        return -LIVING_S < self.idle_s < LIVING_S and not self.log.head.process.has_ended()
+        return -LIVING_S < self.idle_s < LIVING_S and not self._has_said_or_shown_its_end()
 
     def goes_first(self, key: str, mine: Rank) -> bool:
         """Tell whether this one fetches `key`, rather than the one that has claimed it with the rank `mine`.
@@ -65,7 +65,10 @@ class Neighbour:
 
     def has_ended(self, ended: frozenset[str]) -> bool:
         """Tell whether it is proven that nobody writes here any more; `ended` are attempts that were seen to end."""
-        return self.log.head.attempt in ended or self.log.head.process.has_ended()
+        return self.log.head.attempt in ended or self._has_said_or_shown_its_end()
+
+    def _has_said_or_shown_its_end(self) -> bool:
+        return self.log.is_closed or self.log.head.process.has_ended()
 
 
 def neighbours(volume: ReadableVolume, own: Steps, now_s: float) -> list[Neighbour]:

@@ -21,7 +21,7 @@ from modelfetch.store import layout
 from modelfetch.store.facts import Facts
 from modelfetch.store.faults import Vanished
 from modelfetch.store.fs import PRIVATE_FOLDER, Volume
-from modelfetch.store.journal import FileLog, Forgotten, Head
+from modelfetch.store.journal import Closed, FileLog, Forgotten, Head
 from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
 from modelfetch.store.partial import Partial, RecordedPartial
@@ -87,9 +87,12 @@ class Ingest:
 
     def close(self) -> None:
         """Close what is still being written."""
+        self._close_files()
+        self.journal.close()
+
+    def _close_files(self) -> None:
         for partial in self._open:
             partial.close_after_failure()
-        self.journal.close()
 
     def leave(self) -> bool:
         """Make durable what another attempt may go on from and close everything; False where there is nothing."""
@@ -98,6 +101,8 @@ class Ingest:
         except FetchError:
             pass  # what is not durable is found out when it is read again
         worth = {file.partial.path for file in self._recorded if file.is_worth_keeping}
+        self._close_files()
+        self.journal.append([Closed()])
         self.close()
         inside = {(*self.folder, name): layout.pinned(name) is not None for name in self.volume.names(self.folder)}
         for path, is_pin in inside.items():

@@ -95,7 +95,13 @@ class Settled:
     key: str
 
 
-Record = Head | Claim | Granted | Begun | Segment | State | Forgotten | Settled
+@dataclass(frozen=True)
+class Closed:
+    """The attempt has closed all its files and writes no more: what a process says last that ends in good order."""
+
+
+_WORDS = {"granted": Granted(), "closed": Closed()}
+Record = Head | Claim | Granted | Begun | Segment | State | Forgotten | Settled | Closed
 
 
 @dataclass
@@ -139,6 +145,7 @@ class Log:
     head: Head
     claims: dict[str, Claim] = field(default_factory=dict)
     is_granted: bool = False
+    is_closed: bool = False
     files: dict[int, FileLog] = field(default_factory=dict)
     read_bytes: int = 0
     """How much of the journal this is: all its whole lines so far."""
@@ -151,6 +158,7 @@ class Log:
 
     def take(self, record: Record) -> None:
         """Learn one more record."""
+        self.is_closed = isinstance(record, Closed)
         match record:
             case Claim(key):
                 self.claims[key] = record
@@ -218,6 +226,8 @@ def _fields(record: Record) -> list[object]:
             return ["forgotten", number]
         case Settled(key):
             return ["settled", key]
+        case Closed():
+            return ["closed"]
 
 
 def _record(line: bytes) -> Record | None:
@@ -239,8 +249,8 @@ def _from_fields(fields: object) -> Record | None:
             return Head(attempt, owner, Process.of_list(process)) if is_known else None
         case ["claim", str(key), int() | None as size, float(stamp)]:
             return Claim(key, size, stamp)
-        case ["granted"]:
-            return Granted()
+        case [str(word)]:
+            return _WORDS.get(word)
         case ["begun", int(number), str(key), str() | None as etag, str() | None as modified, int() | None as size] if (
             _is_header(etag) and _is_header(modified)
         ):

@@ -3,12 +3,15 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.store import layout
+from modelfetch.store.attempts import neighbour
 from modelfetch.store.fs import Filesystem
 from modelfetch.store.ingest import pinned_digests
 from modelfetch.store.store import Store
@@ -55,6 +58,20 @@ def test_the_folder_goes_after_an_error(store: Store, root: Path) -> None:
 
     assert Reason.CHECKSUM_MISMATCH == raised.value.reason
     assert [] == samples.leftovers(root)
+
+
+def test_an_attempt_that_ends_in_good_order_says_so(store: Store) -> None:
+    """Its last word is proof: it has closed its files, so that another one may take them over at once."""
+    with suppress(RuntimeError), store.ingest("a1") as ingest:
+        ingest.pin_by_name("a" * 64)
+        at_work = neighbour(store.volume, ingest.folder, store.volume.clock_s(layout.INGEST))
+        raise RuntimeError
+    left = neighbour(store.volume, ingest.folder, store.volume.clock_s(layout.INGEST))
+    assert at_work is not None
+    assert left is not None
+
+    assert (False, True) == (at_work.has_ended(frozenset()), at_work.is_living)
+    assert (True, False) == (left.has_ended(frozenset()), left.is_living)
 
 
 def test_two_runs_of_one_attempt(store: Store) -> None:

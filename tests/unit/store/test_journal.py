@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from modelfetch.store.journal import (
     Begun,
     Claim,
+    Closed,
     FileLog,
     Forgotten,
     Granted,
@@ -45,6 +46,7 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(State, numbers, offsets, texts, st.binary(max_size=120)),
     st.builds(Forgotten, numbers),
     st.builds(Settled, keys),
+    st.builds(Closed),
 )
 heads = st.builds(Head, texts, texts, st.builds(Process, texts, texts, st.integers(1, 2**22), offsets))
 journals = st.lists(records, max_size=12)
@@ -60,7 +62,7 @@ def told(head: Head, *after: Record) -> Log:
 
 def says(log: Log | None) -> Any:
     """Return what can be compared of a log."""
-    return None if log is None else (log.head, log.claims, log.is_granted, log.files)
+    return None if log is None else (log.head, log.claims, log.is_granted, log.is_closed, log.files)
 
 
 def line(*fields: object) -> bytes:
@@ -185,6 +187,13 @@ def test_a_segment_that_came_again_ends_the_states_after_it() -> None:
     log = told(HEAD, Begun(0, "k", V1), *segments, *states, Segment(0, SEGMENT_BYTES, SEGMENT_BYTES, OTHER))
 
     assert states[:1] == log.files[0].states
+
+
+@pytest.mark.parametrize(("after", "closed"), [([], False), ([Closed()], True), ([Closed(), Granted()], False)])
+def test_only_the_last_record_says_the_end(after: list[Record], closed: bool) -> None:
+    """Whoever writes on has not ended, whatever it said before."""
+
+    assert closed is told(HEAD, Granted(), *after).is_closed
 
 
 def test_only_the_last_states_are_remembered() -> None:
