@@ -5,6 +5,7 @@ into runs of segments, so that one large file keeps all cores busy; a SHA-256 is
 Reading goes through a buffer for each thread that stays in the processor's cache.
 """
 
+import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,8 @@ from modelfetch.store.readable import ReadableVolume
 from modelfetch.store.sums import Sums, read_sums
 from modelfetch.transfer.segments import SEGMENT_BYTES
 
-BUFFER_BYTES = 1024 * 1024
-"""Bytes of one read; half of a usual second-level cache."""
+BUFFER_BYTES = 256 * 1024
+"""Bytes of one read; stays in a usual second-level cache."""
 RUN_SEGMENTS = 16
 """Segments of one piece of work, 64 MiB: by gut, small against a file, large against what starting it costs."""
 
@@ -102,7 +103,9 @@ class Scrub:
         return not is_full and target.has_sums and target.has_right_size and target.size > SEGMENT_BYTES
 
     def _drain(self, pieces: Iterator[Piece]) -> bool:
-        buffer = memoryview(bytearray(BUFFER_BYTES))
+        # Starts on a page: the kernel's copy into a bytearray, which starts 16 bytes later, took 4.5 times as long
+        # (0.46 against 0.10 s a GiB on an AMD EPYC).
+        buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
         try:
             while not self._stop.is_set():
                 with self._lock:
@@ -217,16 +220,17 @@ class Scrub:
 
     def _read(self, fd: int, start: int, end: int, buffer: memoryview) -> Iterator[memoryview]:
         """Yield what lies from `start` to `end`, less where the file ends before."""
-        while start < end:
-            count = os.preadv(fd, [buffer[: end - start]], start)
+        at = start
+        while at < end:
+            count = os.preadv(fd, [buffer[: end - at]], at)
             if count == 0:
-                return
+                break
             if self._stop.is_set():
                 raise Stopped
             yield buffer[:count]
-            with self._lock:
-                self._advance(count)
-            start += count
+            at += count
+        with self._lock:
+            self._advance(at - start)
 
 
 def _finding(target: Target, kind: Kind, detail: str) -> Finding:
