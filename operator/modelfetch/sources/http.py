@@ -38,4 +38,4 @@ class UrlSource:
             raise ValueError("a file by URL has no commits")
         [url] = [parse_url(given.url) for given in self.source.files if given.path == file.path]
         compared = file.sha256 is not None or file.size is not None
-        return HttpReader(self.session, url, self.credential, compared=compared)
+        return HttpReader(self.session, url, self.credential, compared=compared, size=file.size)

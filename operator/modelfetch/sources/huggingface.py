@@ -63,7 +63,7 @@ class HubSource:
         if commit is None:
             raise ValueError("a file of a hub is read at a commit")
         url = parse_url(self.url(file.path, commit))
-        return HttpReader(self.session, url, self.credential, classify=self._classify)
+        return HttpReader(self.session, url, self.credential, classify=self._classify, size=file.size)
 
     @property
     def endpoint(self) -> str:

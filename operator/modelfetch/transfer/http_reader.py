@@ -14,6 +14,7 @@ from modelfetch.transfer.answers import Head, no_web_page
 from modelfetch.transfer.curl import Request, Session
 from modelfetch.transfer.guard import Credential, Url
 from modelfetch.transfer.reader import Identity, IsOver, Opened, RangeIgnored, Sink, Span, never
+from modelfetch.transfer.segments import SEGMENT_BYTES
 
 RESOLUTIONS = 3
 """How often one read may ask the source's own address where the file is."""
@@ -53,8 +54,8 @@ class _Expired(Exception):
 class HttpReader:
     """Reads one file; `compared` says whether its size or digest is known.
 
-    Else a web page in its place is refused, and a body whose end is only that of its connection. The bytes of one that
-    `is_small` may come over a connection that other small files use at the same time.
+    Else a web page in its place is refused, and a body whose end is only that of its connection. A file whose listed
+    `size` is below a segment may come over a connection that others use at the same time.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class HttpReader:
         *,
         compared: bool = True,
         classify: Classify | None = None,
-        is_small: bool = False,
+        size: int | None = None,
     ) -> None:
         self._session = session
         self._url = url
         self._credential = credential
         self._compared = compared
         self._classify = classify
-        self._is_small = is_small
+        self._is_small = size is not None and size < SEGMENT_BYTES
         self._resolved: _Place | None = None
         self._used = False
 
@@ -119,6 +120,7 @@ class HttpReader:
             place.credential,
             fresh=place.fresh,
             is_small=self._is_small,
+            is_large=not self._is_small,
             is_over=wanted.is_over,
         )
         self._session.stream(request, judge)

@@ -4,7 +4,7 @@ import pycurl
 import pytest
 
 from modelfetch.reasons import Reason
-from modelfetch.transfer.curl import reason_of
+from modelfetch.transfer.exchange import reason_of
 from modelfetch.transfer.curl_errors import MEANING
 
 # Success, and the codes of multi handles, which share the name space but no function that we call.

@@ -4,7 +4,8 @@ import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.transfer.curl import DRAIN_BYTES, Request, Session
+from modelfetch.transfer.curl import Request, Session
+from modelfetch.transfer.exchange import DRAIN_BYTES
 from modelfetch.transfer.guard import parse_url
 from tests.fakes.evil_server import Answer, evil_server, serve_file
 from tests.unit.transfer.curl.requests import CONTENT, refusal, stream
