@@ -24,7 +24,7 @@ from modelfetch.transfer.restarts import MISMATCHES, Interrupted, Plan, Restarts
 from modelfetch.transfer.retry import Retry
 from modelfetch.transfer.segments import kept_bytes
 from modelfetch.transfer.sink import Kept
-from modelfetch.transfer.verifier import Verifier
+from modelfetch.transfer.verifier import Expected, Verifier
 
 TINY_BYTES = 256 * 1024
 """Files up to this size have a buffer of just their size, and none of the shared ones."""
@@ -61,6 +61,8 @@ class Mover:
 
     def _try_move(self, item: Item, restarts: Restarts) -> Moved | None:
         kept = item.sink.kept(self.work.check)
+        if restarts.is_by_digest:
+            kept = replace(kept, identity=Identity(size=kept.identity.size))
         self.counters.keep(item.path, kept_bytes(kept.segments, _size_of(item, kept)))
         verifier = Verifier(item.expected, kept)
         kept = replace(kept, hashed=verifier.size)
@@ -71,6 +73,9 @@ class Mover:
         try:
             return self._pass(item, reception, verifier)
         except (FetchError, RangeIgnored, Interrupted) as cause:
+            if kept.segments and _has_another_name(cause, item.expected) and not restarts.is_by_digest:
+                restarts.is_by_digest = True
+                return None
             if not (kept.segments and _may_be_stale(cause)):
                 restarts.after(cause, reception.web_page)
             item.sink.truncate(0)
@@ -174,3 +179,9 @@ def _may_be_stale(cause: Exception) -> bool:
     """Tell whether what an earlier run left may be the cause: then the file is received without it."""
     stale = MISMATCHES | {Reason.SOURCE_CHANGED}
     return isinstance(cause, RangeIgnored) or (isinstance(cause, FetchError) and cause.reason in stale)
+
+
+def _has_another_name(cause: Exception, expected: Expected) -> bool:
+    """Tell whether what was kept may be the same content from another place, where its version has another name."""
+    is_other = isinstance(cause, FetchError) and cause.reason is Reason.SOURCE_CHANGED
+    return is_other and expected.compared in ("sha256", "git_blob")

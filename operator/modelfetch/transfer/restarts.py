@@ -46,6 +46,8 @@ class Restarts:
     def __init__(self, plan: Plan, retries: int) -> None:
         self.plan = plan
         self.interruptions = 0
+        self.is_by_digest = False
+        """Whether what was kept is told apart by the file's digest alone: another place names versions otherwise."""
         self._retries = retries
         self._mismatches = 0
         self._changes = 0

@@ -75,6 +75,29 @@ def test_what_was_kept_of_another_version_is_thrown_away():
     assert rig.sinks["file"].truncations == [0]
 
 
+def test_what_was_kept_of_another_place_is_gone_on_from():
+    """A mirror names the same content otherwise: the digest of the whole tells that it is the same."""
+    rig = Rig(retries=0)
+    rig.sinks["file"] = left(FIRST, SECOND, identity=Identity(etag='"mirror"', size=len(CONTENT)), hashed=SECOND)
+    with evil_server(serve_file(CONTENT, etag='"v1"')) as server:
+        content = rig.fetch(server, exactly(CONTENT))
+
+        assert content == CONTENT
+        assert asked(server) == [f"bytes={THIRD}-{len(CONTENT) - 1}"] * 2
+        assert rig.sinks["file"].truncations == []
+
+
+def test_without_a_digest_nothing_of_another_place_is_kept():
+    """Only the name of the version could tell that it is the same, and it does not."""
+    rig = Rig(retries=0)
+    rig.sinks["file"] = left(FIRST, SECOND, identity=Identity(etag='"mirror"', size=len(CONTENT)), hashed=SECOND)
+    with evil_server(serve_file(CONTENT, etag='"v1"')) as server:
+        rig.run([("file", server.url(), Expected(len(CONTENT)))])
+
+    assert rig.sinks["file"].content == CONTENT
+    assert rig.sinks["file"].truncations == [0]
+
+
 def test_kept_bytes_that_do_not_fit_the_digest_are_thrown_away():
     """Without anything to tell versions apart by, the digest decides, and the file is received whole."""
     other = random.Random(7).randbytes(len(CONTENT))
