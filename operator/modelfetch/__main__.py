@@ -8,6 +8,7 @@ from modelfetch import program
 def run() -> None:
     """Run the command. Ctrl-C before there is anything to stop ends it as it ends other programs: without a word."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    program.refuse_plugins()
     # Here, not above: importing takes a while, and people are quick.
     with program.importing():
         from modelfetch.cli.main import main

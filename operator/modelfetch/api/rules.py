@@ -35,8 +35,6 @@ TOKEN_PATTERN = (
 )
 """What looks like a secret. Sixteen characters and more, so that words such as hf_transfer stay allowed."""
 
-_TOKEN = re.compile(TOKEN_PATTERN)
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -80,14 +78,16 @@ class Rule:
 
 def matching(pattern: str, message: str, accepted: tuple[str, ...], refused: tuple[str, ...]) -> Rule:
     """Return the rule that a text matches `^...$`: instead of `pattern`, where the message is to be readable."""
-    compiled = re.compile(pattern)
-    return Rule(f"self.matches(r'{pattern}')", message, lambda t: compiled.fullmatch(t) is not None, accepted, refused)
+    # Compiled (and kept by `re`) when it is first needed: a fetch meets few of the rules.
+    return Rule(
+        f"self.matches(r'{pattern}')", message, lambda t: re.fullmatch(pattern, t) is not None, accepted, refused
+    )
 
 
 NO_TOKEN = Rule(
     cel=f"!self.matches('{TOKEN_PATTERN}')",
     message="must not hold what looks like a token or key: put it into a Secret and name that in spec.auth.secretRef",
-    holds=lambda text: _TOKEN.search(text) is None,
+    holds=lambda text: re.search(TOKEN_PATTERN, text) is None,
     accepted=("hf_transfer",),
     refused=("hf_" + "a" * 34,),
 )
@@ -101,14 +101,14 @@ def _in_ascii(characters: str) -> str:
 VISIBLE = Rule(
     cel=f"!self.matches(r'[{_in_ascii(_UNSEEN)}]')",
     message="must not hold control characters, characters that nobody sees, or spaces other than ' '",
-    holds=lambda text, _unseen=re.compile(f"[{_UNSEEN}]"): _unseen.search(text) is None,
+    holds=lambda text: re.search(f"[{_UNSEEN}]", text) is None,
     accepted=("modèle", "模型"),
     refused=tuple(f"a{character}b" for character in "\0\n\r\t\x7f\x85\u00a0\u200b\u202e\u2066\u2028\ufeff\U000e0041"),
 )
 VISIBLE_TEXT = Rule(
     cel=f"!self.matches(r'[{_in_ascii(_UNSEEN_IN_TEXT)}]')",
     message="must not hold control characters or characters that turn the text around",
-    holds=lambda text, _unseen=re.compile(f"[{_UNSEEN_IN_TEXT}]"): _unseen.search(text) is None,
+    holds=lambda text: re.search(f"[{_UNSEEN_IN_TEXT}]", text) is None,
     accepted=("two\nlines", "\u2764\ufe0f", ""),
     refused=("\0", "a\x1b[31m", "\u202eabc"),
 )

@@ -40,7 +40,7 @@ HF_URI_PATTERN = (
 # The last step of an http URL names the file and is taken as it stands: there is nothing to decode in it.
 URI_PATTERN = rf"^({HF_URI_PATTERN}|https?://{_HOST}(/{_URL_STEP})*/{_CHARACTER}{{1,255}})$"
 
-_HF_URI = re.compile(
+_HF_URI = (
     rf"hf://((?P<kind>datasets|models)/)?(?P<repo>{_PART}/{_PART}|{_PART}(?=@|$))"
     rf"(@(?P<revision>{_URI_REVISION}))?(?P<path>{_URI_PATH})"
 )
@@ -314,7 +314,7 @@ def parse_uri(uri: str) -> HuggingFaceSource | HttpSource:
 
     An http URL is one file, named by the URL's last step.
     """
-    match = _HF_URI.fullmatch(uri)
+    match = re.fullmatch(_HF_URI, uri)
     if match is None:
         return HttpSource(files=[HttpFile(url=uri, path=uri.rsplit("/", 1)[-1])])
     return HuggingFaceSource(

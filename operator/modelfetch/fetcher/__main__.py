@@ -5,6 +5,7 @@ from modelfetch import program
 
 def run() -> None:
     """Run the program."""
+    program.refuse_plugins()
     with program.importing():
         from modelfetch.fetcher.main import main
     with program.ending():
