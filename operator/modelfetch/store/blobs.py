@@ -12,6 +12,7 @@ from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store import layout
 from modelfetch.store.facts import Facts
+from modelfetch.store.faults import Vanished
 from modelfetch.store.fs import Volume
 from modelfetch.store.ingest import Ingest, is_sound
 from modelfetch.store.layout import Steps
@@ -162,6 +163,6 @@ class Blobs:
 
 
 def _gone(file: ManifestFile) -> FetchError:
-    return FetchError(
+    return Vanished(
         Reason.STORAGE_IO_ERROR, f"expected the blob '{file.sha256}' in the store, it is gone", file=file.path
     )

@@ -198,12 +198,10 @@ def ingesting(volume: Volume, attempt: str, capabilities: Capabilities, owner: s
     """Hold a new private folder. It is removed at the end; after an error what is of use stays for the next attempt."""
     folder = layout.ingest(attempt, secrets.token_hex(4))
     volume.make_folder(folder, PRIVATE_FOLDER, step="ingest.create")
-    journal = JournalFile(volume.create(layout.journal(folder), step="journal.create"))
     head = Head(attempt, owner, Process.current())
-    ingest = Ingest(volume, head, folder, capabilities, journal)
+    ingest = Ingest(volume, head, folder, capabilities, _new_journal(volume, folder, head))
     is_left = False
     try:
-        journal.append([head])
         yield ingest
     except BaseException:
         is_left = _leave(ingest)
@@ -212,6 +210,20 @@ def ingesting(volume: Volume, attempt: str, capabilities: Capabilities, owner: s
         ingest.close()
         if not is_left:
             _remove_leftover(volume, folder, step="ingest.remove")
+
+
+def _new_journal(volume: Volume, folder: Steps, head: Head) -> JournalFile:
+    """Return a journal that says whose the folder is; without one, the folder is removed."""
+    journal: JournalFile | None = None
+    try:
+        journal = JournalFile(volume.create(layout.journal(folder), step="journal.create"))
+        journal.append([head])
+    except BaseException:
+        if journal is not None:
+            journal.close()
+        _remove_leftover(volume, folder, step="ingest.remove")
+        raise
+    return journal
 
 
 def _leave(ingest: Ingest) -> bool:

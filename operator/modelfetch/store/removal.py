@@ -117,6 +117,7 @@ def execute_removal(store: Store, plan: RemovalPlan) -> None:
     volume = store.volume
     for target in plan.models:
         _trash_model(volume, target)
+    _look_afresh(volume)
     models = _settle_models(volume)
     manifests = _settle_manifests(volume, plan.manifests)
     _settle_blobs(store, set(plan.blobs) | _files_of_trashed(volume, manifests))
@@ -125,6 +126,16 @@ def execute_removal(store: Store, plan: RemovalPlan) -> None:
     for name in (*manifests, *models, *_unknown(volume)):
         volume.remove_tree((*layout.TRASH, name), step="trash.remove")
     volume.sync_folder(layout.TRASH, step="trash")
+
+
+def _look_afresh(volume: Volume) -> None:
+    """What other nodes published before is seen from now on, as far as the volume's caches can be told so."""
+    for folder in (layout.TRASH, layout.INGEST, layout.MANIFESTS, layout.MODELS):
+        volume.refresh(folder)
+    for namespace in _folders(volume, layout.MODELS):
+        volume.refresh(namespace)
+    for model in _models(volume):
+        volume.refresh(model)
 
 
 def _judge(volume: Volume, targets: Iterable[RemovalTarget]) -> tuple[tuple[RemovalTarget, ...], tuple[Kept, ...]]:

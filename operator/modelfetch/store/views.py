@@ -8,6 +8,7 @@ the other one looks for and look afterwards, so at least one of them notices.
 All revisions of a model that still has its owner are kept: consumers may have mounted any of them.
 """
 
+import time
 from dataclasses import dataclass
 
 from modelfetch.errors import FetchError
@@ -23,6 +24,9 @@ from modelfetch.store.probe import Capabilities, Links
 
 _ROUNDS = 8
 """How often removals may come between; each must be a new one, so by gut this is never reached."""
+
+_PAUSE_S = 0.02
+"""After the first of them, then twice as long each time: five seconds in all, by gut."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,16 @@ class Views:
         """
         digest, revision = manifest.digest, manifest.revision_name
         tree = layout.revision(owner.namespace, owner.name, revision)
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             try:
                 self._write(ingest, owner, manifest, tree)
                 self._switch(ingest, owner, revision)
                 if self._stands(owner, manifest, tree):
                     return Published("/".join(tree), digest)
             except Vanished:
-                continue  # a removal took the folder away under our hands
+                # A removal took something away under our hands, or another node put something there that is not seen
+                # yet.
+                time.sleep(_PAUSE_S * 2**number)
         raise FetchError(
             Reason.STORAGE_IO_ERROR, f"expected '{'/'.join(tree)}' to stay, other programs keep removing parts of it"
         )
@@ -72,7 +78,7 @@ class Views:
         for file in manifest.files:
             self._blobs.ensure(ingest, file)
         self._blobs.sync(manifest.files)
-        private = None if self._is_complete(tree, manifest) else self._build(ingest, manifest, tree)
+        private = None if self._is_complete(tree, manifest) else self._mend_or_build(ingest, manifest, tree)
         self._volume.make_folders(tree[:-1], step="model.folder")
         records.write_owner(ingest, owner)
         if private is not None:
@@ -86,6 +92,22 @@ class Views:
             and records.read_owner(self._volume, owner.namespace, owner.name) == owner
             and self._volume.link_text(layout.current(owner.namespace, owner.name)) is not None
         )
+
+    def _mend_or_build(self, ingest: Ingest, manifest: Manifest, tree: Steps) -> Steps | None:
+        """Put a tree right file by file, so that no reader misses one; return a private tree where it takes more."""
+        wanted, folders = _paths(tree, manifest)
+        if not self._has_shape(wanted, folders):
+            return self._build(ingest, manifest, tree)
+        wrong = {path: file for path, file in wanted.items() if not self._is_blob(path, file)}
+        if any(facts is not None and facts.is_folder for facts in map(self._volume.facts, wrong)):
+            return self._build(ingest, manifest, tree)
+        for path, file in wrong.items():
+            private = ingest.staged("file")
+            self._add(ingest, file, private, path)
+            self._volume.rename(private, path, step="tree.mend")
+        for folder in sorted(folders, key=len, reverse=True):
+            self._volume.sync_folder(folder, step="tree.mend")
+        return None
 
     def _build(self, ingest: Ingest, manifest: Manifest, tree: Steps) -> Steps:
         """Return a private tree with every file of the manifest, all of its folders durable."""
@@ -118,9 +140,12 @@ class Views:
         try:
             self._volume.rename(private, tree, step="tree.rename")
         except FetchError as error:
-            # Another publisher of the same revision was faster; the look at the whole decides whose is good.
-            if error.reason is not Reason.STORE_CORRUPT or self._volume.facts(tree) is None:
+            if error.reason is not Reason.STORE_CORRUPT:
                 raise
+            # Another publisher of the same revision was faster; the look at the whole decides whose is good.
+            if self._volume.facts(tree) is None:
+                self._volume.refresh(tree[:-1])
+                raise Vanished(Reason.STORAGE_IO_ERROR, error.message) from error
 
     def _switch(self, ingest: Ingest, owner: Owner, revision: str) -> None:
         path = layout.current(owner.namespace, owner.name)
@@ -132,8 +157,11 @@ class Views:
 
     def _is_complete(self, tree: Steps, manifest: Manifest) -> bool:
         """True if the tree holds exactly the manifest's files, each of them its blob."""
-        wanted = {(*tree, *layout.file_steps(file.path)): file for file in manifest.files}
-        folders = {path[:depth] for path in wanted for depth in range(len(tree), len(path))} | {tree}
+        wanted, folders = _paths(tree, manifest)
+        return self._has_shape(wanted, folders) and all(self._is_blob(path, file) for path, file in wanted.items())
+
+    def _has_shape(self, wanted: dict[Steps, ManifestFile], folders: set[Steps]) -> bool:
+        """True if all folders are there, with nothing in them but what is wanted."""
         for folder in folders:
             facts = self._volume.facts(folder)
             if facts is None or not facts.is_folder:
@@ -142,7 +170,7 @@ class Views:
                 (*folder, name) not in wanted and (*folder, name) not in folders for name in self._volume.names(folder)
             ):
                 return False
-        return all(self._is_blob(path, file) for path, file in wanted.items())
+        return True
 
     def _is_blob(self, path: Steps, file: ManifestFile) -> bool:
         blob, found = self._blobs.facts(file.sha256), self._volume.facts(path)
@@ -151,3 +179,9 @@ class Views:
         if self._capabilities.links is Links.HARD:
             return found.is_file and found.inode == blob.inode
         return self._volume.link_text(path) == layout.blob_link(path, file.sha256)
+
+
+def _paths(tree: Steps, manifest: Manifest) -> tuple[dict[Steps, ManifestFile], set[Steps]]:
+    """Return where the manifest's files belong, and the folders that they take."""
+    wanted = {(*tree, *layout.file_steps(file.path)): file for file in manifest.files}
+    return wanted, {path[:depth] for path in wanted for depth in range(len(tree), len(path))} | {tree}
