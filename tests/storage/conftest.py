@@ -1,13 +1,18 @@
 """What every fault of the storage gets: a hub for the whole run, and a faulty volume of its own."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from modelfetch.devcluster.hub import FixtureHub
-from tests.storage.ground import REPOSITORIES, Ground
-from tests.storage.mounts import Volume, mounted
+
+pytest.register_assert_rewrite("tests.storage.ground")
+
+from tests.storage.ground import REPOSITORIES, Ground  # noqa: E402 - the line above comes first
+from tests.storage.mounts import Volume, mounted  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,13 @@ def ground(volume: Volume, hub: FixtureHub) -> Ground:
     assert ground.fetch("kept").ok
     volume.calls()
     return ground
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="modelfetch-") as folder:
+        yield Path(folder)

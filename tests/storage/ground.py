@@ -5,7 +5,7 @@ nothing wrong under a digest name, what was published before unharmed, and, with
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelfetch.devcluster.hub import FixtureHub, RepoSpec
@@ -33,33 +33,39 @@ class Ground:
 
     volume: Volume
     hub: FixtureHub
+    ended: list[str] = field(default_factory=list)
 
     def fetch(self, name: str = "model", repo: str | None = None, **fields: Any) -> Report:
-        """Return the last report of a fetch of `org/<repo>` onto the volume."""
-        return fetch(from_hub(self.hub, f"org/{repo or name}", name=name, **fields), self.volume.path)
+        """Return the last report of a fetch of `org/<repo>` onto the volume; it is told which have ended."""
+        order = from_hub(self.hub, f"org/{repo or name}", name=name, ended=tuple(self.ended[-16:]), **fields)
+        report = fetch(order, self.volume.path)
+        self.ended.append(order.attempt)
+        return report
 
     def wrong(self) -> list[str]:
         """Return what is wrong below the faults: with any digest name, or with what was published before."""
         found = samples.violations(self.volume.below)
         return found if published_files(self.volume.below, "kept") == KEPT else [*found, "'kept' was harmed"]
 
-    def ends_well(self, name: str = "model", repo: str | None = None, can_tidy: bool = True) -> bool:
-        """Lift all faults and fetch again; whether everything is there, whole, and nothing is left over.
+    def require_good_end(self, name: str = "model", repo: str | None = None, can_tidy: bool = True) -> None:
+        """Without any fault, a fetch ends well: everything is there, whole, and nothing is left over.
 
         Where the volume did not let the earlier fetch tidy up (`can_tidy`), a sweep does so some days later.
         """
         self.volume.lift()
         report = self.fetch(name, repo)
-        is_there = published_files(self.volume.below, name) == CONTENT[repo or name]
-        left = samples.leftovers(self.volume.below) if can_tidy else []
-        return report.ok is True and is_there and not self.wrong() and not left
+
+        assert report.ok, report.message
+        assert published_files(self.volume.below, name) == CONTENT[repo or name]
+        assert [] == self.wrong()
+        assert not can_tidy or [] == samples.leftovers(self.volume.below)
 
     def require_refused(self, report: Report, reason: Reason, name: str = "model", can_tidy: bool = True) -> None:
         """The fetch ended with `reason`, nothing of it is to be seen, nothing is wrong, and the next one ends well."""
         assert (reason, False) == (report.reason, report.ok), report.message
         assert {} == published_files(self.volume.below, name)
         assert [] == self.wrong()
-        assert self.ends_well(name, can_tidy=can_tidy)
+        self.require_good_end(name, can_tidy=can_tidy)
 
     def sent(self) -> int:
         """Return how many bytes of large files the hub has sent so far."""

@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -43,13 +43,12 @@ class Node:
 
 @dataclass
 class Handle:
-    """An open file or folder; `path` is the name by which it was opened."""
+    """An open file or folder; `path` is the name by which it was opened, `inode` is no other file's, ever."""
 
     fd: int
     path: str
     inode: int
     names: list[tuple[str, int, int]] = field(default_factory=list)
-    unsynced: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Passthrough:
@@ -61,6 +60,7 @@ class Passthrough:
         self._nodes = {1: Node(1, fd, os.fstat(fd).st_ino, "", 1)}
         self._numbers: dict[tuple[int, int], int] = {}
         self._handles: dict[int, Handle] = {}
+        self._lives: Counter[int] = Counter()
         self._unsynced: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._next = 2
         self._lock = threading.RLock()
@@ -218,10 +218,12 @@ class Passthrough:
 
     # Files
 
-    def _opened(self, fd: int, path: str) -> bytes:
+    def _opened(self, fd: int, path: str, is_new: bool = False) -> bytes:
+        inode = os.fstat(fd).st_ino
         with self._lock:
             number, self._next = self._next, self._next + 1
-            self._handles[number] = Handle(fd, path, os.fstat(fd).st_ino)
+            self._lives[inode] += is_new  # the file system below gives the number of a removed file to the next one
+            self._handles[number] = Handle(fd, path, inode + (self._lives[inode] << 40))
         return wire.OPENED.pack(number, 0, 0)
 
     def _open(self, request: Request) -> bytes:
@@ -232,7 +234,7 @@ class Passthrough:
         flags, mode = (int.from_bytes(request.body[at : at + 4], "little") for at in (0, 4))
         parent, name = self._nodes[request.node], request.names(16)[0]
         fd = os.open(name, flags | os.O_CREAT | os.O_CLOEXEC, stat.S_IMODE(mode), dir_fd=parent.fd)
-        return self._entry(parent, name) + self._opened(fd, _join(parent.path, name))
+        return self._entry(parent, name) + self._opened(fd, _join(parent.path, name), is_new=True)
 
     def _read(self, request: Request) -> bytes:
         number, offset, size = wire.READ.unpack_from(request.body)

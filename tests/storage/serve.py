@@ -21,6 +21,7 @@ from tests.storage.wire import Request
 NEW_NAMESPACE, NEW_USER = 0x00020000, 0x10000000
 PRIVATE, NO_DEVICES, NO_SETUID = 1 << 14 | 1 << 18, 4, 2
 WORKERS = 4
+MAKING = ("create", "mkdir", "symlink", "link", "rename")
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -64,6 +65,10 @@ class Server:
         if rule is not None and rule.hang:
             rule = None
         body, code = self._carry_out(request, rule)
+        if request.op in MAKING and code in (0, errno.EEXIST):
+            self.plan.note_made(path, is_new=code == 0)
+        if request.op == "setattr" and code == 0:
+            self.plan.note_touched(path)
         self.calls.append((request.op, path, inode, code))
         self._tell(wire.answer(request.unique, body, code))
         return has_waited
