@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from modelfetch import program
+
 Command = Callable[..., None]
 
 VERIFY_HELP = """\b
@@ -109,7 +111,9 @@ def verify(store: str, output: str, verbose: bool, **options: Any) -> None:
     Every manifest, record, link, mode and name is looked at, and blobs are read. Nothing is changed but for missing
     sums, and with --repair damaged blobs, which go to trash/.
     """
-    from modelfetch.cli.storing import verify as run
+    # Here, not above: models and the store's code are needed only now.
+    with program.importing():
+        from modelfetch.cli.storing import verify as run
 
     sys.exit(run(store, output, verbose, options))
 
@@ -120,7 +124,8 @@ def verify(store: str, output: str, verbose: bool, **options: Any) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Show where a defect of modelfetch happened.")
 def ls(store: str, output: str, verbose: bool) -> None:
     """List the published revisions in STORE."""
-    from modelfetch.cli.storing import ls as run
+    with program.importing():
+        from modelfetch.cli.storing import ls as run
 
     sys.exit(run(store, output, verbose))
 
@@ -131,7 +136,8 @@ def ls(store: str, output: str, verbose: bool) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Show where a defect of modelfetch happened.")
 def du(store: str, output: str, verbose: bool) -> None:
     """Show what takes the room in STORE."""
-    from modelfetch.cli.storing import du as run
+    with program.importing():
+        from modelfetch.cli.storing import du as run
 
     sys.exit(run(store, output, verbose))
 
@@ -153,6 +159,7 @@ def gc(store: str, output: str, verbose: bool, is_dry: bool, is_sure: bool, grac
     """
     if is_dry == is_sure:
         raise click.UsageError("Give one of --dry-run (show the plan) and --yes (carry it out).")
-    from modelfetch.cli.storing import gc as run
+    with program.importing():
+        from modelfetch.cli.storing import gc as run
 
     sys.exit(run(store, output, verbose, is_dry, grace))

@@ -12,9 +12,10 @@ from modelfetch.cli import output
 from modelfetch.cli.pull_order import NAMESPACE, PullOptions, make_order
 from modelfetch.cli.surroundings import absolute_path, token_of, with_environment
 from modelfetch.errors import FetchError
-from modelfetch.fetcher.attempt import Surroundings, carry_out, stopping
+from modelfetch.fetcher.attempt import Surroundings, carry_out
 from modelfetch.fetcher.main import CLOCK
 from modelfetch.fetcher.outcome import exit_code
+from modelfetch.fetcher.stopping import stopping
 
 
 def pull(source: str, store: str, name: str, verbose: bool, given: Mapping[str, Any]) -> int:

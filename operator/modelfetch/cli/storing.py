@@ -14,8 +14,8 @@ from modelfetch.cli.cores import usable_cores
 from modelfetch.cli.surroundings import absolute_path
 from modelfetch.devcluster.folders import cache_folder
 from modelfetch.errors import FetchError
-from modelfetch.fetcher.attempt import stopping
 from modelfetch.fetcher.outcome import defect
+from modelfetch.fetcher.stopping import stopping
 from modelfetch.reasons import Reason
 from modelfetch.store.checkpoint import Checkpoint
 from modelfetch.store.collection import execute_collection, plan_collection

@@ -5,12 +5,9 @@ last report. Nothing is raised: every error becomes a report with its reason, ev
 """
 
 import random
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
-from types import FrameType
 
 from modelfetch.api.order import FetchOrder, Order, RemoveOrder
 from modelfetch.errors import FetchError
@@ -111,23 +108,3 @@ def _fetch(order: FetchOrder, around: Surroundings, progress: Progress, counters
             pause=pause,
         )
         return run(order, parts)
-
-
-@contextmanager
-def stopping() -> Iterator[Event]:
-    """Hold an event that SIGTERM and SIGINT set; a second signal ends the program as it would without us."""
-    stop = Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        for number in before:
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -17,8 +17,9 @@ from modelfetch import __version__
 from modelfetch.api.order import FetchOrder, Order, parse
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome
-from modelfetch.fetcher.attempt import Surroundings, carry_out, stopping
+from modelfetch.fetcher.attempt import Surroundings, carry_out
 from modelfetch.fetcher.lines import write_line
+from modelfetch.fetcher.stopping import stopping
 from modelfetch.fetcher.token import read_token
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
