@@ -27,6 +27,7 @@ from modelfetch.store import layout
 from modelfetch.store.blobs import Blobs
 from modelfetch.store.fs import Filesystem, Volume
 from modelfetch.store.ingest import Ingest, Sweep
+from modelfetch.store.layout import Steps
 from modelfetch.store.manifest import canonical
 from modelfetch.store.probe import Capabilities, Links, probe
 from modelfetch.store.views import Views
@@ -161,12 +162,19 @@ def _claim_id(volume: Volume) -> str:
     return store_id
 
 
+def _is_folder(volume: Volume, path: Steps) -> bool:
+    found = volume.facts(path)
+    return found is not None and found.is_folder
+
+
 def _prepare(volume: Volume) -> str:
     """Make what is missing of a store and return its id; everybody who comes at once writes the same document."""
     known = read_id(volume)
     store_id = known or _claim_id(volume)
     for folder in (layout.BLOBS, layout.MANIFESTS, layout.MODELS, layout.INGEST, layout.TRASH):
-        volume.make_folders(folder, step="store.folder")
+        # Who wrote store.json had made all of them durable before: only what somebody took away since is made again.
+        if known is None or not _is_folder(volume, folder):
+            volume.make_folders(folder, step="store.folder")
     if known is None:
         data, private = canonical(StoreFile(id=store_id)), layout.ingest("store", secrets.token_hex(4))
         volume.put(data, private, layout.STORE_FILE, step="store")

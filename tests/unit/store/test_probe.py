@@ -48,6 +48,7 @@ def test_a_volume_without_hard_links(code: int, root: Path) -> None:
         ("probe.link", errno.EIO, Reason.STORAGE_IO_ERROR),
         ("probe.file.write", errno.ENOSPC, Reason.INSUFFICIENT_STORAGE),
         ("probe.file.create", errno.EROFS, Reason.STORAGE_READ_ONLY),
+        ("probe.replace.rename", errno.EPERM, Reason.STORAGE_UNSUITABLE),
     ],
 )
 def test_a_volume_that_lacks_something(step: str, code: int, reason: Reason, root: Path) -> None:

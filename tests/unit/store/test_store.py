@@ -98,6 +98,31 @@ def test_a_planted_folder_is_refused(root: Path, tmp_path: Path, name: str) -> N
     assert [] == os.listdir(outside)
 
 
+def steps_of_opening(root: Path) -> list[str]:
+    told: list[str] = []
+    Store.open(str(root), Filesystem(told.append)).close()
+    return told
+
+
+def test_the_folders_of_a_known_store_are_not_synced_again(root: Path) -> None:
+    """Whoever wrote store.json had made its folders durable first, which costs a flush of the disk for each."""
+    first, second = steps_of_opening(root), steps_of_opening(root)
+
+    assert "after store.folder.sync" in first[: first.index("before store.create")]
+    assert "after store.folder.sync" not in first[first.index("before store.create") :]
+    assert [] == [step for step in second if "store" in step]
+
+
+@pytest.mark.parametrize("name", ["ingest", "blobs/sha256", "models", "manifests/sha256", "trash"])
+def test_a_folder_that_somebody_took_away_is_made_again(root: Path, name: str) -> None:
+    """It is made durable before anything is put into it."""
+    steps_of_opening(root)
+    (root / name).rmdir()
+
+    assert "after store.folder.sync" in steps_of_opening(root)
+    assert (root / name).is_dir()
+
+
 def test_free_room(store: Store) -> None:
     """Room is what the volume says: bytes, and files where it counts them."""
     said = os.statvfs("/")
