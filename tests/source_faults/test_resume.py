@@ -87,6 +87,37 @@ def test_f70_many_files(scene: Scene) -> None:
     assert (64, sum(map(len, contents.values()))) == (len(server.requests), server.bytes_sent)
 
 
+@pytest.mark.parametrize("point", [1, SEGMENT_BYTES + 1, 2 * SEGMENT_BYTES, len(LARGE) - 1])
+@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("has_size", [True, False], ids=["size known", "size unknown"])
+def test_f70_the_next_attempt_goes_on(scene: Scene, point: int, connections: int, has_size: bool) -> None:
+    """F70: of a source that goes away in the middle the next attempt asks only for what is not there whole."""
+    scene.connections, scene.retries = connections, 1
+    cut = cut_in_file(LARGE, point, times=99)
+    with evil_server(cut) as server:
+        gone = scene.fetch(server.url(), LARGE, has_size=has_size)
+        server.script = good(LARGE)
+        back = scene.fetch(server.url(), LARGE, has_size=has_size)
+
+    require_ended(gone, Reason.SOURCE_UNAVAILABLE, server.url())
+    require_published(back, {"file": LARGE})
+    assert server.bytes_sent <= len(LARGE) + (connections if has_size else 1) * SEGMENT_BYTES
+
+
+@pytest.mark.parametrize("etag", ['"v2"', 'W/"v1"', None], ids=["another", "weak", "none"])
+def test_f70_the_next_attempt_joins_no_versions(scene: Scene, etag: str | None) -> None:
+    """F70: where the next attempt finds another version, what was kept of the old one is no part of the file."""
+    scene.retries = 1
+    with evil_server(cut_in_file(LARGE, 2 * SEGMENT_BYTES + 1, times=99)) as server:
+        gone = scene.fetch(server.url(), LARGE, has_digest=False)
+        server.script = good(LARGE[::-1], etag)
+        back = scene.fetch(server.url(), LARGE[::-1], has_digest=False)
+
+    require_ended(gone, Reason.SOURCE_UNAVAILABLE)
+    require_published(back, {"file": LARGE[::-1]})
+    assert len(server.requests) <= 2 * 2 + 4
+
+
 def _lie(header: str) -> Script:
     def script(request: Request) -> Answer:
         start, size = (request.range or (0, 0))[0], len(LARGE)
