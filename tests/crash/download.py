@@ -4,17 +4,17 @@ Comes in: an open store and the bytes of the files. Goes out: the published mode
 fetcher asks of it, in the same order, but in one thread, so that each run takes the same steps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 from modelfetch.resumable_sha256 import restore_sha256, resumable_sha256, saved_state
 from modelfetch.store import layout
 from modelfetch.store.adoption import Adoption
 from modelfetch.store.attempts import neighbours
-from modelfetch.store.blobs import Blob
 from modelfetch.store.ingest import Ingest
 from modelfetch.store.journal import Settled
 from modelfetch.store.manifest import Owner
 from modelfetch.store.partial import RecordedPartial
+from modelfetch.store.recheck import Verdict, read_again, set_aside
 from modelfetch.store.store import Store
 from modelfetch.store.sums import write_sums
 from modelfetch.transfer.reader import Identity
@@ -34,16 +34,31 @@ def download(
     store: Store, content: samples.Content, record: Owner, attempt: str, commit: str, ended: Iterable[str] = ()
 ) -> None:
     """Publish the content; goes on from what other attempts left, of which `ended` are known to have ended."""
+    for _ in downloading(store, content, record, attempt, commit, ended):
+        continue
+
+
+def downloading(
+    store: Store, content: samples.Content, record: Owner, attempt: str, commit: str, ended: Iterable[str] = ()
+) -> Generator[str]:
+    """Do as `download` does, bit by bit; says what was done, or `publish` before that is begun."""
     with store.ingest(attempt, record.owner) as ingest:
-        missing = {data for data in content.values() if not pinned(store, ingest, data)}
+        missing = {data for data in content.values() if not is_here(store, ingest, data)}
         keys = {key(data): number for number, data in enumerate(content.values()) if data in missing}
+        yield "looked"
         others = neighbours(store.volume, ingest.folder, store.volume.clock_s(layout.INGEST))
         adoption = Adoption(ingest, tuple(others), frozenset(ended), lambda: None)
         adopted = adoption.take(keys)
+        adopted |= adoption.copy({key: number for key, number in keys.items() if number not in adopted})
         store.sweep(adoption.leftovers(keys))
+        yield "adopted"
         for data in sorted(missing):
             number = keys[key(data)]
-            receive(store, ingest, adopted.get(number) or ingest.receive(number, key(data)), data)
+            recorded = adopted.get(number) or ingest.receive(number, key(data))
+            yield from receiving(ingest, recorded, data)
+            settle(store, ingest, recorded, data)
+            yield "settled"
+        yield "publish"
         store.views.publish(ingest, record, samples.manifest(content, commit))
 
 
@@ -52,12 +67,19 @@ def key(data: bytes) -> str:
     return f"sha256:{samples.sha256(data)}"
 
 
-def pinned(store: Store, ingest: Ingest, data: bytes) -> Blob | None:
-    return store.blobs.pin(ingest, samples.sha256(data), len(data))
+def is_here(store: Store, ingest: Ingest, data: bytes) -> bool:
+    """Keep the blob where it is here and intact; a damaged one is set aside."""
+    blob = store.blobs.pin(ingest, samples.sha256(data), len(data))
+    if blob is None:
+        return False
+    verdict = read_again(store.volume, blob, None, lambda: None)
+    if verdict is Verdict.DAMAGED:
+        set_aside(ingest, blob)
+    return verdict is Verdict.INTACT
 
 
-def receive(store: Store, ingest: Ingest, recorded: RecordedPartial, data: bytes) -> None:
-    """Bring what is missing of one file and commit it."""
+def receiving(ingest: Ingest, recorded: RecordedPartial, data: bytes) -> Iterator[str]:
+    """Bring what is missing of one file, bit by bit."""
     kept = recorded.kept(lambda: None)
     recorded.opened(Identity(etag='"1"', size=len(data)))
     hasher = (restore_sha256(kept.state, kept.hashed) if kept.state else None) or resumable_sha256()
@@ -67,11 +89,12 @@ def receive(store: Store, ingest: Ingest, recorded: RecordedPartial, data: bytes
         if span.start >= done:
             hasher.update(piece)
             recorded.hashed(span.start + len(piece), saved_state(hasher))
+        yield "segment"
         if count % CHECKPOINT_SEGMENTS == 1:
             ingest.checkpoint()
+            yield "checkpoint"
     if hasher.hexdigest() != samples.sha256(data):
         raise WrongBytes("/".join(recorded.partial.path))
-    settle(store, ingest, recorded, data)
 
 
 def arrive(recorded: RecordedPartial, kept: Kept, data: bytes, start: int, end: int) -> bytes:

@@ -145,12 +145,20 @@ def events_of(plan: Plan, open_store: Callable[[Hook], Store], end: Callable[[],
 
 def seen(folder: Path) -> Seen:
     """Return whose the model in this folder is and the name of its content."""
-    record, name = folder / "owner.json", folder / "current" / "name.txt"
+    record, name = _read(f"{folder}/owner.json"), _read(f"{folder}/current/name.txt")
     try:
-        owner = json.loads(record.read_bytes())["owner"] if record.is_file() else None
+        owner = json.loads(record)["owner"] if record is not None else None
     except ValueError:
         owner = "nobody can tell"
-    return owner, name.read_text() if name.is_file() else None
+    return owner, name
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 def ledgers_of(root: Path) -> dict[str, Ledger]:
@@ -237,7 +245,7 @@ def play(plan: Plan, links: str, mounted: Disk, fault: str | None) -> list[str]:
         with Store(quick_filesystem(links).open(str(root)), store.id, like) as again:
             found += finish(plan, again, root)
     shutil.rmtree(root)
-    return found
+    return sorted(found)
 
 
 def opened(links: str, fault: str | None, hook: Hook) -> Filesystem:

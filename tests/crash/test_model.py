@@ -1,0 +1,30 @@
+"""Fifty thousand random steps of all that a store goes through: never wrong, nothing lost, nothing left behind."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = ("tests.crash.small_segments", "tests.crash.model")
+STEPS = 50_000
+PARTS = 8
+FEWEST = 20
+"""Publishes, and kills, in each part; about five times as many are usual."""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_everything_at_once(part: int, quick_folder: Path, pytestconfig: pytest.Config) -> None:
+    """After each of the steps no digest name is wrong and every model is what was promised."""
+    seed = random.Random(f"{pytestconfig.option.hypothesis_seed} {part}").randrange(2**32)
+    links = ("hard", "symbolic")[part % 2]
+    replay = [sys.executable, "-m", *PROGRAM, str(STEPS // PARTS), str(seed), links, str(quick_folder)]
+    ended = subprocess.run(replay, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1200)
+    assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}\nrepeat with {' '.join(replay[1:-1])} /dev/shm"
+
+    count = json.loads(ended.stdout)
+    assert count["rules"] >= STEPS // PARTS
+    assert min(count["publishes"], count["kills"]) > FEWEST
