@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from modelfetch import program
 from modelfetch.api.order import FetchOrder
 from modelfetch.api.source import DEFAULT_HF_ENDPOINT, HttpSource, HuggingFaceSource
 from modelfetch.errors import FetchError
@@ -35,7 +36,7 @@ def open_source(order: FetchOrder, access: Access) -> Source:
     """Return the source of the order; raises FetchError where its address or the token cannot be used."""
     source = order.source
     if isinstance(source, HuggingFaceSource):
-        with _nobodys_settings():
+        with _nobodys_settings(), program.importing():
             # Here, not above: huggingface_hub takes half a second to import.
             from modelfetch.sources.huggingface import HubSource
 
