@@ -12,9 +12,10 @@ from modelfetch.cli import output
 from modelfetch.cli.pull_order import NAMESPACE, PullOptions, make_order
 from modelfetch.cli.surroundings import absolute_path, token_of, with_environment
 from modelfetch.errors import FetchError
-from modelfetch.fetcher.attempt import Surroundings, carry_out
+from modelfetch.fetcher.attempt import Surroundings
 from modelfetch.fetcher.main import CLOCK
 from modelfetch.fetcher.outcome import exit_code
+from modelfetch.fetcher.silence import attend, leave
 from modelfetch.fetcher.stopping import stopping
 
 
@@ -34,6 +35,8 @@ def pull(source: str, store: str, name: str, verbose: bool, given: Mapping[str, 
     with stopping() as stop:
         read_token = None if token is None else lambda: token
         around = Surroundings(str(root), screen.report, stop, CLOCK, read_token, output.trace if verbose else None)
-        report = carry_out(order, around)
-        screen.end(report)
-    return exit_code(report)
+        ended = attend(order, around)
+        screen.end(ended.report)
+    if ended.is_stuck:
+        leave(exit_code(ended.report))
+    return exit_code(ended.report)

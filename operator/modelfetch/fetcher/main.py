@@ -17,8 +17,9 @@ from modelfetch import __version__
 from modelfetch.api.order import FetchOrder, Order, parse
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome
-from modelfetch.fetcher.attempt import Surroundings, carry_out
+from modelfetch.fetcher.attempt import Surroundings
 from modelfetch.fetcher.lines import write_line
+from modelfetch.fetcher.silence import Attended, attend, leave
 from modelfetch.fetcher.stopping import stopping
 from modelfetch.fetcher.token import read_token
 from modelfetch.reasons import Reason
@@ -52,11 +53,14 @@ def run(environment: Mapping[str, str]) -> int:
             volume = _required(environment, "MODELFETCH_VOLUME")
         except FetchError as error:
             report = outcome.failed(Report(event="progress", at=CLOCK.now(), step="Resolving"), error)
+            ended = Attended(report, is_stuck=False)
         else:
-            report = carry_out(order, Surroundings(volume, tell, stop, CLOCK, _token_reader(order, environment)))
-    tell(report)
-    _leave_message(environment.get("MODELFETCH_TERMINATION_LOG"), report)
-    return outcome.exit_code(report)
+            ended = attend(order, Surroundings(volume, tell, stop, CLOCK, _token_reader(order, environment)))
+    tell(ended.report)
+    _leave_message(environment.get("MODELFETCH_TERMINATION_LOG"), ended.report)
+    if ended.is_stuck:
+        leave(outcome.exit_code(ended.report))
+    return outcome.exit_code(ended.report)
 
 
 def tell(report: Report) -> None:
