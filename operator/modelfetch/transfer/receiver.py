@@ -6,6 +6,7 @@ A connection that breaks loses nothing that it received. One that is overtaken b
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
@@ -170,12 +171,13 @@ class _Run:
         """Tell whether somebody else has the segment, or nobody wants the file."""
         return (self._segment.is_won and not self._has_won) or self._reception.is_over
 
-    def raise_unwanted(self) -> None:
+    def raise_unwanted(self) -> NoReturn:
         """End it as it deserves."""
         raise _Abandoned if self._reception.is_over else _Overtaken
 
     def request(self) -> Span:
-        """Return what to ask for now."""
+        """Return what to ask for now; its first buffer is there already: callbacks of small files must not wait."""
+        self._current_room()
         span = self._reception.request_span(self._segment, self.position)
         self._end = self._reception.expected_size if span == Span() else span.end
         return span
@@ -209,18 +211,13 @@ class _Run:
         """A buffer that was not delivered is given back."""
         room, self._room = self._room, None
         if room is not None:
-            buffer = room.obj
-            room.release()
-            assert isinstance(buffer, bytearray)
-            self._reception.buffers.give(buffer)
+            self._reception.release(room)
 
     def _current_room(self) -> memoryview:
         if self._room is None:
-            buffer = self._reception.buffers.take(self.is_unwanted)
-            if buffer is None:
+            self._room = self._reception.lend(self.is_unwanted)
+            if self._room is None:
                 self.raise_unwanted()
-            assert buffer is not None
-            self._room = memoryview(buffer)
             self._reception.begin(self._segment)
         return self._room
 

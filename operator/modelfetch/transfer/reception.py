@@ -18,6 +18,10 @@ from modelfetch.transfer.restarts import Plan
 from modelfetch.transfer.segments import SEGMENT_BYTES, Frontier
 from modelfetch.transfer.sink import NOTHING, FileSink, Kept
 
+LOOKAHEAD = 4
+"""Buffers of a file beyond one for each receiver: one is written, one is hashed, and some wait in between. More of them
+would only leave the processor's caches."""
+
 LOOK_S = 0.2
 """How often those who wait look whether the transfer was given up, or a segment takes too long."""
 
@@ -66,6 +70,7 @@ class Reception:
         self._receivers = 1
         self._leaving = 0
         self._unwritten = 0
+        self._lent = 0
         self._splits: bool | None = None
         """Whether parts are asked for; None while nobody knows whether the server serves them."""
         self._error: Exception | None = None
@@ -115,6 +120,27 @@ class Reception:
                 self._changed.wait(LOOK_S)
             self._leaving += 1
             return None
+
+    def lend(self, is_over: Callable[[], bool]) -> memoryview | None:
+        """Return an empty buffer, waiting for one while `is_over` is false; None when it became true."""
+        with self._changed:
+            while self._lent >= self._wanted + LOOKAHEAD and not self._frontier.has_gap:
+                if is_over():
+                    return None
+                self._changed.wait(LOOK_S)
+            self._lent += 1
+        buffer = self.buffers.take(is_over)
+        if buffer is None:
+            self._returned()
+        return None if buffer is None else memoryview(buffer)
+
+    def release(self, piece: memoryview) -> None:
+        """The buffer of `piece`, which is nobody's any more, may be lent again."""
+        buffer = piece.obj
+        piece.release()
+        assert isinstance(buffer, bytearray)
+        self.buffers.give(buffer)
+        self._returned()
 
     def request_span(self, segment: Segment, position: int) -> Span:
         """Return what to ask for at `position` in a segment: its rest, or all that is missing where one receives."""
@@ -173,7 +199,7 @@ class Reception:
             if self._error is None:
                 self._sink.write_at(start, piece)
         except BaseException:
-            self._release(piece)
+            self.release(piece)
             raise
         with self._changed:
             self._unwritten -= 1
@@ -204,13 +230,13 @@ class Reception:
         """Yield all bytes in order as they come; raises the error of the pass. Buffers go back after each step."""
         while (piece := self._next_piece()) is not None:
             yield piece
-            self._release(piece)
+            self.release(piece)
 
     def discard(self) -> None:
         """Pieces that nobody took give their buffers back; call it when no receiver runs any more."""
         self.buffers.forget(self._shed)
         for piece in self._frontier.drain():
-            self._release(piece)
+            self.release(piece)
 
     def _is_surplus(self) -> bool:
         return self._receivers - self._leaving > self._wanted
@@ -242,6 +268,7 @@ class Reception:
         if buffer is None:
             raise self._error or FetchError(Reason.CANCELLED, "the fetch was stopped")
         with self._changed:
+            self._lent += 1
             start, size = self._frontier.offset, self._stored_size()
             self._frontier.skip(size)
         piece = memoryview(buffer)[:size]
@@ -255,11 +282,10 @@ class Reception:
             if last is None:
                 return False
             self._stored.add(last[0])
-        self._release(last[1])
+        self.release(last[1])
         return True
 
-    def _release(self, piece: memoryview) -> None:
-        buffer = piece.obj
-        piece.release()
-        assert isinstance(buffer, bytearray)
-        self.buffers.give(buffer)
+    def _returned(self) -> None:
+        with self._changed:
+            self._lent -= 1
+            self._changed.notify_all()

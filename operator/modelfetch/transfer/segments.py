@@ -65,6 +65,11 @@ class Frontier:
         """Take the bytes from `start` on; each byte of the file is put once."""
         self._waiting[start] = piece
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether pieces wait for one that has not arrived."""
+        return bool(self._waiting) and self.offset not in self._waiting
+
     def skip(self, size: int) -> None:
         """The next `size` bytes come from elsewhere."""
         self.offset += size
