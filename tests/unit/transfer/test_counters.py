@@ -83,3 +83,21 @@ def test_threads_lose_no_byte() -> None:
         thread.join()
 
     assert 20_000 == counters.snapshot().bytes_done
+
+
+def test_what_is_kept_is_done_but_was_not_received() -> None:
+    """Bytes of an earlier run count as done and show no rate; a file that starts over loses them."""
+    hand = Hand()
+    counters = Counters(hand)
+    counters.begin("a")
+    counters.keep("a", 10**9)
+    hand.now = 1.0
+    resumed = counters.snapshot()
+    counters.add("a", 100)
+    hand.now = 2.0
+    going_on = counters.snapshot()
+    counters.begin("a")
+
+    assert (10**9, 0) == (resumed.bytes_done, resumed.bytes_per_second)
+    assert (10**9 + 100, 50) == (going_on.bytes_done, going_on.bytes_per_second)
+    assert 0 == counters.snapshot().bytes_done

@@ -1,9 +1,21 @@
 """Arithmetic of segments: properties over any size and any order."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelfetch.transfer.segments import Frontier, segment_room, segment_spans
+from modelfetch.transfer.reader import Span
+from modelfetch.transfer.segments import (
+    Frontier,
+    contiguous_bytes,
+    is_segment,
+    joined,
+    kept_bytes,
+    missing_spans,
+    segment_room,
+    segment_spans,
+)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 500))
@@ -50,3 +62,61 @@ def test_frontier_waits_for_the_first_gap() -> None:
     frontier.put(4, memoryview(b"late"))
 
     assert (None, [b"late"]) == (frontier.pop(), [bytes(piece) for piece in frontier.drain()])
+
+
+STEP = 7
+kept_of = st.integers(0, 200).flatmap(
+    lambda size: st.tuples(st.just(size), st.sets(st.sampled_from(range(0, max(1, size), STEP))).map(frozenset))
+)
+
+
+def covered(starts: frozenset[int], size: int) -> set[int]:
+    """Return the offsets that the segments with these starts have."""
+    return {offset for start in starts for offset in range(start, min(start + STEP, size))}
+
+
+@given(kept_of)
+def test_what_is_kept_and_what_is_missing_are_the_file(file: tuple[int, frozenset[int]]) -> None:
+    """Each byte is either kept or asked for, and the counts say so; the gapless part ends at the first missing one."""
+    size, kept = file
+    missing = [offset for span in missing_spans(size, kept, STEP) for offset in range(span.start, span.end or 0)]
+
+    assert list(range(size)) == sorted([*missing, *covered(kept, size)])
+    assert size - len(missing) == kept_bytes(kept if size else frozenset(), size, STEP)
+    assert (missing[0] if missing else size) == contiguous_bytes(kept, size, STEP)
+
+
+@given(kept_of)
+def test_missing_segments_that_touch_are_one_request(file: tuple[int, frozenset[int]]) -> None:
+    """Joined spans are the same bytes, and no two of them touch."""
+    size, kept = file
+    apart = list(missing_spans(size, kept, STEP))
+    together = list(joined(apart))
+
+    assert sum((span.end or 0) - span.start for span in apart) == sum((span.end or 0) - span.start for span in together)
+    assert all(one.end != other.start for one, other in itertools.pairwise(together))
+    assert {span.start for span in together} <= {span.start for span in apart}
+
+
+def test_nothing_missing_is_no_request() -> None:
+    """A file that is here whole asks for nothing."""
+    assert [] == list(joined(missing_spans(20, frozenset({0, 7, 14}), STEP)))
+    assert [Span(0, 20)] == list(joined(missing_spans(20, frozenset(), STEP)))
+
+
+@given(st.integers(-5, 300), st.integers(-5, 300), st.integers(0, 200))
+def test_only_the_file_s_own_segments_are_some(start: int, length: int, size: int) -> None:
+    """A record counts only where the file has exactly this segment."""
+    own = {(span.start, (span.end or 0) - span.start) for span in segment_spans(size, STEP)}
+
+    assert ((start, length) in own) == is_segment(start, length, size, STEP)
+
+
+@given(st.integers(0, 5), st.integers(0, 5))
+def test_a_frontier_can_begin_later_and_skip(before: int, skipped: int) -> None:
+    """What was hashed before, and what is read back from the file, is passed over."""
+    frontier = Frontier(before)
+    frontier.put(before + skipped, memoryview(b"next"))
+    frontier.skip(skipped)
+
+    assert (memoryview(b"next"), before + skipped + 4) == (frontier.pop(), frontier.offset)
