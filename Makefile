@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 REPORTS := build/reports
 ARGS ?=
-export PYTHON UV UPGRADE BASE IMAGE BUILDER
+export PYTHON UV UPGRADE BASE IMAGE BUILDER SOAK_SECONDS
 
 .DEFAULT_GOAL := help
 
@@ -42,6 +42,9 @@ test-unit: setup ## Run the tests that need no cluster
 
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
+
+soak: setup disk-tools ## Run the store's random tests with ever new seeds, 15 minutes long
+	@scripts/soak.sh
 
 lint: setup ## Check style, types, import rules and the sentences of the tests
 	@.venv/bin/ruff check --quiet
@@ -98,6 +101,7 @@ clean: ## Remove .venv and everything else that can be made again
 #= make demo URI=hf://org/name     fetch this model from the real hub instead of the built-in one
 #= make test-unit ARGS="-k name"   pass arguments to pytest (also: demo, up, down, test-cluster)
 #= make bench ARGS="B1 --rounds 3" choose scenarios, rounds and size: .venv/bin/python -m benchmarks --help
+#= make soak SOAK_SECONDS=3600      run that long
 #= make setup PYTHON=python3.13    build .venv with this Python (3.11 to 3.14)
 #= make setup UV=/path/to/uv       use this uv instead of a copy in the cache folder
 #= make lock UPGRADE=1             take the newest versions
@@ -111,4 +115,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test soak test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools lock image clean lint-and-unit

@@ -89,7 +89,7 @@ def receiving(ingest: Ingest, recorded: RecordedPartial, data: bytes) -> Iterato
         if span.start >= done:
             hasher.update(piece)
             recorded.hashed(span.start + len(piece), saved_state(hasher))
-        yield "segment"
+        yield "kept" if span.start in kept.segments else "received"
         if count % CHECKPOINT_SEGMENTS == 1:
             ingest.checkpoint()
             yield "checkpoint"
