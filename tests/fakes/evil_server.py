@@ -181,9 +181,12 @@ class EvilServer:
             plain.settimeout(10)
             connection = self.tls.wrap_socket(plain, server_side=True) if self.tls else plain
             with connection:
-                while (request := self._read(connection, number)) is not None:
-                    if not self._send(connection, self.script(request), request):
-                        return
+                self._converse(connection, number)
+
+    def _converse(self, connection: socket.socket, number: int) -> None:
+        while (request := self._read(connection, number)) is not None:
+            if not self._send(connection, self.script(request), request):
+                return
 
     def _read(self, connection: socket.socket, number: int) -> Request | None:
         received = b""
