@@ -21,10 +21,12 @@ MODEL = {"config.json": b'{"a":1}', "model.safetensors": WEIGHTS}
 """One small file of git, and one of 1.25 MiB: two writes of the kernel."""
 LARGE = {"large.safetensors": WEIGHTS[::-1] * 8}
 """10 MiB: three segments."""
+OTHER = {"other.safetensors": bytes(reversed(LARGE["large.safetensors"])) + b"other"}
+"""As much, and none of it the same file."""
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 BLOB = f"blobs/sha256/{SHA256[:2]}/{SHA256}"
-REPOSITORIES = [RepoSpec("org/kept", KEPT), RepoSpec("org/model", MODEL), RepoSpec("org/large", LARGE)]
-CONTENT = {"kept": KEPT, "model": MODEL, "large": LARGE}
+REPOSITORIES = [RepoSpec("org/kept", KEPT), RepoSpec("org/model", MODEL), RepoSpec("org/large", LARGE), RepoSpec("org/other", OTHER)]
+CONTENT = {"kept": KEPT, "model": MODEL, "large": LARGE, "other": OTHER}
 
 
 @dataclass(frozen=True)

@@ -60,18 +60,23 @@ class Volume:
 
 
 @contextmanager
-def mounted(below: Path, target: Path) -> Iterator[Volume]:
-    """Hold `below` mounted at `target`, two folders of the test; skips the test where that is not possible."""
+def mounted(below: Path, target: Path, size_bytes: int = 0) -> Iterator[Volume]:
+    """Hold `below` mounted at `target`, two folders of the test; skips the test where that is not possible.
+
+    With `size_bytes`, `below` is a volume of that size in memory for the time.
+    """
     below.mkdir(exist_ok=True)
+    sizes = [str(size_bytes)] if size_bytes else []
     target.mkdir()
-    command = [sys.executable, "-m", "tests.storage.serve", str(below), str(target)]
+    command = [sys.executable, "-m", "tests.storage.serve", str(below), str(target), *sizes]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         if "refused" in said:
             pytest.skip(f"needs FUSE (/dev/fuse, and the right to mount): {said['refused']}")
-        yield Volume(Path(f"/proc/{process.pid}/root{target}"), below, process)
+        root = Path(f"/proc/{process.pid}/root")
+        yield Volume(Path(f"{root}{target}"), Path(f"{root}{below}") if size_bytes else below, process)
     finally:
         process.kill()
         process.communicate()

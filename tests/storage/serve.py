@@ -1,8 +1,8 @@
-"""A program: `python -m tests.storage.serve FOLDER MOUNTPOINT` mounts FOLDER at MOUNTPOINT, with faults on demand.
+"""A program: `python -m tests.storage.serve FOLDER MOUNTPOINT [BYTES]` mounts FOLDER at MOUNTPOINT, with faults.
 
 It lives in a mount namespace of its own, so that the mount is reached as /proc/<pid>/root/MOUNTPOINT and ends with the
 program, whatever happens to the test. Lines of JSON on standard input switch the rules and ask what was called; the end
-of standard input ends the program.
+of standard input ends the program. With BYTES, FOLDER is a volume of that size in memory.
 """
 
 import ctypes
@@ -116,7 +116,7 @@ class Server:
         return calls
 
 
-def mount(target: str) -> int:
+def mount(folder: str, target: str, size_bytes: int) -> int:
     """Mount at `target` in a namespace of its own and return the descriptor to answer on; raises OSError."""
     uid, gid = os.geteuid(), os.getegid()
     fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
@@ -124,6 +124,9 @@ def mount(target: str) -> int:
         _check(_LIBC.unshare(NEW_NAMESPACE | NEW_USER), "unshare")
         _map_ids(uid, gid)
     _check(_LIBC.mount(None, b"/", None, PRIVATE, None), "mount private")
+    if size_bytes:
+        size = f"size={size_bytes},mode=755".encode()
+        _check(_LIBC.mount(b"small", os.fsencode(folder), b"tmpfs", NO_DEVICES | NO_SETUID, size), "mount tmpfs")
     options = f"fd={fd},rootmode=40000,user_id={uid},group_id={gid},default_permissions"
     options += ",allow_other" if uid == 0 else ""
     flags = NO_DEVICES | NO_SETUID
@@ -143,11 +146,11 @@ def _check(result: int, what: str) -> None:
         raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
-def main(folder: str, target: str) -> None:
+def main(folder: str, target: str, size_bytes: str = "0") -> None:
     """Mount, say so in a line, and obey until standard input ends."""
     os.umask(0)
     try:
-        server = Server(mount(target), folder)
+        server = Server(mount(folder, target, int(size_bytes)), folder)
     except OSError as error:
         sys.stdout.write(json.dumps({"refused": str(error)}) + "\n")
         return

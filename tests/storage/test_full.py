@@ -1,12 +1,17 @@
 """Volumes without room: full at any step, full by somebody else's hand, over quota, out of inodes, or read-only."""
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from modelfetch.devcluster.hub import FixtureHub
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
-from tests.storage.ground import MODEL, Ground
+from tests.loopback import published_files
+from tests.storage.ground import CONTENT, LARGE, MODEL, Ground
+from tests.storage.mounts import mounted
 from tests.storage.rules import CHANGING, Rule
 from tests.unit.store import samples
 
@@ -70,6 +75,39 @@ def test_f48_somebody_else_fills_the_disk(ground: Ground) -> None:
 
     assert "bytes free" in (report.message or "")
     ground.require_refused(report, Reason.INSUFFICIENT_STORAGE)
+
+
+def test_f47_what_was_verified_is_kept(ground: Ground) -> None:
+    """Where room is the only problem, the next attempt goes on: what was whole is not fetched again."""
+    size = sum(map(len, LARGE.values()))
+    ground.volume.break_down(Rule("write", "ingest/*/file-*", nth=9, errno=errno.ENOSPC))
+    report, before = ground.fetch("large"), ground.sent()
+    ground.volume.lift()
+
+    assert Reason.INSUFFICIENT_STORAGE is report.reason
+    assert ground.fetch("large").ok
+    assert size - 8 * 1024 * 1024 == ground.sent() - before
+    ground.require_good_end("large")
+
+
+def test_f48_two_fetches_on_a_volume_with_room_for_one(tmp_path: Path, hub: FixtureHub) -> None:
+    """They do not fill the disk against each other: one is published, the other is told what it lacks."""
+    with mounted(tmp_path / "below", tmp_path / "mount", size_bytes=16 * 1024 * 1024) as volume:
+        nodes = [Ground(volume, hub), Ground(volume, hub)]
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(lambda node, name: node.fetch(name), nodes, ("large", "other")))
+        below = volume.below
+        published = [name for name in ("large", "other") if published_files(below, name)]
+
+        assert [] == samples.violations(below)
+        assert sorted(reason_of(report) for report in reports) == ["InsufficientStorage", "published"]
+        assert 1 == len(published)
+        assert CONTENT[published[0]] == published_files(below, published[0])
+
+
+def reason_of(report: Report) -> str:
+    """Return the reason of a fetch that failed, or that it did not."""
+    return report.reason.value if report.reason is not None else "published"
 
 
 @pytest.mark.parametrize("op", ["write", "create", "mkdir"])
