@@ -1,6 +1,6 @@
 """Arithmetic of the parts in which a file is received and of putting them in order. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from modelfetch.transfer.reader import Span
 
@@ -34,18 +34,6 @@ def contiguous_bytes(kept: frozenset[int], size: int, segment_bytes: int = SEGME
     """Return how many bytes from the start of a file of `size` bytes are in `kept` without a gap."""
     first = next(missing_spans(size, kept, segment_bytes), None)
     return size if first is None else first.start
-
-
-def joined(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield `spans`, which are in order and have ends, with those that touch each other as one."""
-    run: Span | None = None
-    for span in spans:
-        if run is not None and run.end != span.start:
-            yield run
-            run = None
-        run = Span(span.start if run is None else run.start, span.end)
-    if run is not None:
-        yield run
 
 
 def segment_room(offset: int, segment_bytes: int = SEGMENT_BYTES) -> int:

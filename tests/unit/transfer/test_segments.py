@@ -1,16 +1,12 @@
 """Arithmetic of segments: properties over any size and any order."""
 
-import itertools
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelfetch.transfer.reader import Span
 from modelfetch.transfer.segments import (
     Frontier,
     contiguous_bytes,
     is_segment,
-    joined,
     kept_bytes,
     missing_spans,
     segment_room,
@@ -84,24 +80,6 @@ def test_what_is_kept_and_what_is_missing_are_the_file(file: tuple[int, frozense
     assert list(range(size)) == sorted([*missing, *covered(kept, size)])
     assert size - len(missing) == kept_bytes(kept if size else frozenset(), size, STEP)
     assert (missing[0] if missing else size) == contiguous_bytes(kept, size, STEP)
-
-
-@given(kept_of)
-def test_missing_segments_that_touch_are_one_request(file: tuple[int, frozenset[int]]) -> None:
-    """Joined spans are the same bytes, and no two of them touch."""
-    size, kept = file
-    apart = list(missing_spans(size, kept, STEP))
-    together = list(joined(apart))
-
-    assert sum((span.end or 0) - span.start for span in apart) == sum((span.end or 0) - span.start for span in together)
-    assert all(one.end != other.start for one, other in itertools.pairwise(together))
-    assert {span.start for span in together} <= {span.start for span in apart}
-
-
-def test_nothing_missing_is_no_request() -> None:
-    """A file that is here whole asks for nothing."""
-    assert [] == list(joined(missing_spans(20, frozenset({0, 7, 14}), STEP)))
-    assert [Span(0, 20)] == list(joined(missing_spans(20, frozenset(), STEP)))
 
 
 @given(st.integers(-5, 300), st.integers(-5, 300), st.integers(0, 200))
