@@ -51,7 +51,7 @@ def write_usage(form: str, root: Path, usage: Usage) -> None:
 def write_plan(plan: CollectionPlan) -> None:
     """Write for people what would go and what stays."""
     lines = columns([("KIND", "PATH"), *plan.removed()]) if not plan.is_empty else []
-    kept = f"{plan.kept_models} models, {plan.kept_revisions} revisions, {plan.kept_blobs} blobs"
+    kept = _what(plan.kept_models, plan.kept_revisions, plan.kept_blobs)
     write_lines(sys.stdout, [*lines, f"keep     {kept} with {size(plan.kept_bytes)}"])
 
 
@@ -127,13 +127,15 @@ def summary_lines(request: Request, outcome: Outcome) -> list[str]:
     how = "SHA-256" if request.is_full else "sums, else SHA-256"
     part = "" if request.subset == (1, 1) else " (part {} of {})".format(*request.subset)
     lines = [
-        f"looked   {outcome.models} models, {outcome.revisions} revisions, {outcome.blobs} blobs",
-        f"read     {outcome.blobs_read} blobs with {size(outcome.bytes_read)} by {how}{part}"
-        + (f", {outcome.blobs_resumed} were read before" if outcome.blobs_resumed else ""),
+        "looked   " + _what(outcome.models, outcome.revisions, outcome.blobs),
+        f"read     {_many(outcome.blobs_read, 'blob')} with {size(outcome.bytes_read)} by {how}{part}"
+        + (f", {outcome.blobs_resumed} read before" if outcome.blobs_resumed else ""),
     ]
     lines += [f"sums     {outcome.sums_written} written"] if outcome.sums_written else []
     lines += (
-        [f"aside    {len(outcome.set_aside)} damaged blobs, fetch again to replace them"] if outcome.set_aside else []
+        [f"aside    {_many(len(outcome.set_aside), 'damaged blob')}, fetch again to replace"]
+        if outcome.set_aside
+        else []
     )
     counts = Counter(finding.kind.value for finding in outcome.findings)
     found = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing is wrong"
@@ -206,6 +208,14 @@ def progress() -> Iterator[Watch]:
         yield Watch(
             plan=lambda total: bar.update(task, total=total), advance=lambda count: bar.update(task, advance=count)
         )
+
+
+def _what(models: int, revisions: int, blobs: int) -> str:
+    return ", ".join((_many(models, "model"), _many(revisions, "revision"), _many(blobs, "blob")))
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _write_document(document: dict[str, object]) -> None:

@@ -56,7 +56,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Contents:
-    """A store as it was found. `manifests` are by digest, `blobs` and `sums` by SHA-256, `aliases` by git's id."""
+    """A store as it was found.
+
+    `manifests` are by digest, `blobs` and `sums` by SHA-256, `aliases` by git's id, `folders` above trees and files by
+    their paths.
+    """
 
     manifests: Mapping[str, Manifest]
     broken_manifests: frozenset[str]
@@ -64,6 +68,7 @@ class Contents:
     sums: Mapping[str, Facts]
     aliases: Mapping[str, str | None]
     models: tuple[Model, ...]
+    folders: Mapping[str, Facts]
     keeps_modes: bool
     problems: tuple[Finding, ...]
 
@@ -91,6 +96,7 @@ class _Walk:
 
     volume: ReadableVolume
     problems: list[Finding] = field(default_factory=list)
+    passed: dict[str, Facts] = field(default_factory=dict)
 
     def note(self, path: Steps, kind: Kind, detail: str) -> None:
         self.problems.append(Finding("/".join(path), kind, detail))
@@ -119,7 +125,9 @@ class _Walk:
         for name, facts in found.items():
             if not facts.is_folder:
                 self.note((*path, name), Kind.EXTRA, f"expected only {what} here")
-        return {name: facts for name, facts in found.items() if facts.is_folder}
+        folders = {name: facts for name, facts in found.items() if facts.is_folder}
+        self.passed.update({"/".join((*path, name)): facts for name, facts in folders.items()})
+        return folders
 
     def digested(self, root: Steps, expected: Callable[[str], Steps | None], what: str) -> dict[str, Facts]:
         """Return what has a digest's name in `root`; a name that is none, or in a wrong folder, is extra."""
@@ -150,7 +158,15 @@ def gather(volume: ReadableVolume) -> Contents:
     blobs = walk.digested(layout.BLOBS, lambda name: layout.blob(name) if layout.is_blob_name(name) else None, "blobs")
     sums = walk.digested(layout.SUMS, lambda name: layout.sums(name) if layout.is_blob_name(name) else None, "sums")
     return Contents(
-        manifests, broken, blobs, sums, _aliases(walk), models, _keeps_modes(volume, blobs), tuple(walk.problems)
+        manifests=manifests,
+        broken_manifests=broken,
+        blobs=blobs,
+        sums=sums,
+        aliases=_aliases(walk),
+        models=models,
+        folders=walk.passed,
+        keeps_modes=_keeps_modes(volume, blobs),
+        problems=tuple(walk.problems),
     )
 
 

@@ -24,6 +24,7 @@ def judge(contents: Contents) -> list[Finding]:
         *contents.problems,
         *(finding for model in contents.models for finding in _of_model(contents, model)),
         *_of_blobs(contents),
+        *_of_passed_folders(contents),
         *_of_hints(contents),
     }
     return sorted(found)
@@ -99,6 +100,13 @@ def _of_folders(contents: Contents, tree: Tree, manifest: Manifest) -> Iterator[
 def _folders_of(path: str) -> list[str]:
     steps = path.split("/")
     return ["/".join(steps[:depth]) for depth in range(1, len(steps))]
+
+
+def _of_passed_folders(contents: Contents) -> Iterator[Finding]:
+    """A folder that only its maker may pass hides all below it from consumers."""
+    for path, facts in contents.folders.items():
+        if contents.keeps_modes and not _has(facts, _READABLE_FOLDER):
+            yield Finding(path, Kind.WRONG_MODE, f"expected 0755, got {_mode(facts)}")
 
 
 def _of_blobs(contents: Contents) -> Iterator[Finding]:

@@ -162,7 +162,8 @@ def open_up(place: Place) -> Expected:
 
 
 def close_off(place: Place) -> Expected:
-    path = place.dice.choice(sorted({path.parent for path in tree_files(place)}))
+    passed = (path for pattern in ("models/*", "models/*/*", "blobs/sha256/*") for path in place.root.glob(pattern))
+    path = place.dice.choice(sorted({*passed, *(path.parent for path in tree_files(place))}))
     path.chmod(0o700)
     return {(place.name(path), Kind.WRONG_MODE)}
 

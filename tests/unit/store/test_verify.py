@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,13 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelfetch.api.order import RemovalTarget
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from modelfetch.store import layout
 from modelfetch.store.checkpoint import Checkpoint
+from modelfetch.store.collection import execute_collection, plan_collection
 from modelfetch.store.findings import Finding, Kind
 from modelfetch.store.fs import Filesystem, Volume
 from modelfetch.store.layout import Steps
+from modelfetch.store.removal import execute_removal, plan_removal
 from modelfetch.store.store import Store, look
 from modelfetch.store.sums import write_sums
 from modelfetch.store.verify import Outcome, Request, Watch, is_in_subset, verify
@@ -29,6 +32,8 @@ from modelfetch.transfer.segments import SEGMENT_BYTES
 from tests.unit.store import damage, samples
 from tests.unit.store.damage import DAMAGES, Place
 from tests.unit.store.samples import LLAMA, LLAMA_2, PHI
+
+Act = Callable[[Path], None]
 
 BIG = bytes(random.Random(1).randbytes(SEGMENT_BYTES + 1000))
 BIG_2 = bytes(random.Random(2).randbytes(SEGMENT_BYTES + 77_777))
@@ -325,3 +330,47 @@ def test_a_newer_manifest_ends_the_look(hard_store: Store, root: Path) -> None:
         run(root)
 
     assert Reason.VERSION_SKEW == refused.value.reason
+
+
+def publish_next(root: Path) -> None:
+    with Store.open(str(root), samples.filesystem("hard")) as opened:
+        samples.publish(opened, {"config.json": b"new", "big": BIG_2 + b"new"}, commit="e" * 40)
+
+
+def take_over(root: Path) -> None:
+    with Store.open(str(root), samples.filesystem("hard")) as opened:
+        samples.publish(opened, LLAMA_2, samples.owner(uid="uid-2"), commit="d" * 40)
+
+
+def remove_big(root: Path) -> None:
+    target = RemovalTarget(namespace="ml", name="big", owner="uid-1")
+    with Store.open(str(root), samples.filesystem("hard")) as opened:
+        execute_removal(opened, plan_removal(opened, [target], abandoned_s=0.0))
+
+
+def collect(root: Path) -> None:
+    with Store.open(str(root), samples.filesystem("hard")) as opened:
+        execute_collection(opened, plan_collection(opened.volume, 0.0))
+
+
+@pytest.mark.parametrize("act", [publish_next, take_over, remove_big, collect])
+@pytest.mark.parametrize("moment", ["after the first look", "between reads"])
+def test_what_others_do_meanwhile_is_no_finding(hard_store: Store, root: Path, act: Act, moment: str) -> None:
+    """Publishers, removals and collections that run beside a look are no damage."""
+    publish_all(hard_store)
+    with hard_store.ingest("attempt-1") as ingest:
+        samples.write(hard_store, ingest, b"left by a failed fetch")
+    acts = [act]
+    watch = Watch()
+
+    def once(_bytes: int) -> None:
+        if acts:
+            acts.pop()(root)
+
+    if moment == "between reads":
+        watch.advance = once
+    else:
+        watch.plan = once
+    outcome = run(root, watch)
+
+    assert ([], (), True) == (acts, outcome.findings, outcome.is_whole)
