@@ -37,6 +37,7 @@ class _Window:
 
     since: float
     received: int
+    is_settled: bool = True
 
     def rate(self, now: float, received: int) -> float:
         """Return bytes per second since the first sample."""
@@ -63,18 +64,15 @@ class Tuner:
     def sample(self, now: float, received: int, flowing: int) -> int:
         """Take the bytes `received` in all by `now`, over `flowing` connections that bring bytes; return `wished`.
 
-        Times are seconds of any clock that does not go back. Samples before all wished connections flow are skipped,
-        and one more after that.
+        Times are seconds of any clock that does not go back. One sample after a change is skipped. Before all wished
+        connections flow a step can only prove good, not bad.
         """
-        if self._is_settling(now, flowing):
-            return self.wished
-        if self._skip or self._window is None:
+        is_settled = self._is_settled(now, flowing)
+        if self._window is None or is_settled != self._window.is_settled:
+            self._window = None if self._skip else _Window(now, received, is_settled)
             self._skip = False
-            self._window = _Window(now, received)
-            return self.wished
-        elapsed = now - self._window.since
-        if elapsed >= SHORT_WINDOW_S:
-            self._judge(now, received, elapsed)
+        elif now - self._window.since >= SHORT_WINDOW_S:
+            self._judge(now, received)
         return self.wished
 
     def refused(self, now: float) -> None:
@@ -84,15 +82,18 @@ class Tuner:
         self._refused_at = now
         self._fall_back(now)
 
-    def _is_settling(self, now: float, flowing: int) -> bool:
+    def _is_settled(self, now: float, flowing: int) -> bool:
         if self._changed_at is None:
             self._changed_at = now
-        return flowing < self.wished and now - self._changed_at < SETTLE_S
+        return flowing >= self.wished or now - self._changed_at >= SETTLE_S
 
-    def _judge(self, now: float, received: int, elapsed: float) -> None:
+    def _judge(self, now: float, received: int) -> None:
         assert self._window is not None
-        rate = self._window.rate(now, received)
-        if self._best is None:
+        rate, elapsed = self._window.rate(now, received), now - self._window.since
+        if not self._window.is_settled:
+            if self._best is not None and self.wished > self._kept and rate >= self._best * QUICK_GROWTH:
+                self._keep_step(now, rate, is_quick=True)
+        elif self._best is None:
             self._measure_base(now, received, rate)
         elif self.wished > self._kept:
             self._judge_step(now, rate, elapsed)
@@ -109,9 +110,7 @@ class Tuner:
         assert self._best is not None
         is_quick = elapsed < LONG_WINDOW_S
         if rate >= self._best * (QUICK_GROWTH if is_quick else GROWTH):
-            self._kept, self._best, self._hold_s = self.wished, rate, HOLD_S
-            self._step = min(self._step * 2, self._kept) if is_quick else max(1, self._step // 2)
-            self._try_more(now)
+            self._keep_step(now, rate, is_quick=is_quick)
         elif not is_quick:
             self._go_to(self._kept, now)
             self._step //= 2
@@ -119,6 +118,11 @@ class Tuner:
                 self._try_more(now)
             else:
                 self._rest(now)
+
+    def _keep_step(self, now: float, rate: float, *, is_quick: bool) -> None:
+        self._kept, self._best, self._hold_s = self.wished, rate, HOLD_S
+        self._step = min(self._step * 2, self._kept) if is_quick else max(1, self._step // 2)
+        self._try_more(now)
 
     def _judge_plateau(self, now: float, received: int, rate: float) -> None:
         assert self._best is not None
@@ -133,7 +137,7 @@ class Tuner:
 
     def _try_more(self, now: float) -> None:
         more = min(self._kept + max(1, self._step), self.limit)
-        if more == self._kept:
+        if more <= self._kept:
             self._rest(now)
         else:
             self._go_to(more, now)
