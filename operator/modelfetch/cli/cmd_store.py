@@ -108,8 +108,8 @@ def store() -> None:
 def verify(store: str, output: str, verbose: bool, **options: Any) -> None:
     """Compare everything in STORE with what it should be.
 
-    Every manifest, record, link, mode and name is looked at, and blobs are read. Nothing is changed but for missing
-    sums, and with --repair damaged blobs, which go to trash/.
+    Every manifest, record, link, mode and name is looked at, and blobs are read. Nothing is changed but sums, and with
+    --repair damaged blobs, which go to trash/.
     """
     # Here, not above: models and the store's code are needed only now.
     with program.importing():

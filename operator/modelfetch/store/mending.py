@@ -1,4 +1,4 @@
-"""The two things that a look at a store may change: sums that are missing are written, damaged blobs are set aside.
+"""What a look at a store may change: sums that are missing or wrong, and damaged blobs, which are set aside if asked.
 
 Comes in: verdicts of scrub.py. Goes out: a changed store, or the same one where the volume takes no writes. What is set
 aside waits in trash/ until the next removal; the next fetch of a model that has it brings the content again.
@@ -59,6 +59,13 @@ class Mender:
             self._folder = folder
         return self._folder
 
+    def distrust(self, verdict: Verdict) -> None:
+        """Take the sums of a damaged blob away: fetches pass over reading a blob whose sums are young."""
+        try:
+            self._volume.remove(layout.sums(verdict.target.sha256), step="damage.sums")
+        except FetchError:
+            return  # there are none, or the volume takes no changes: then no fetch can use it either
+
     def set_aside(self, verdict: Verdict) -> bool:
         """Take the damaged file's name away, durable; False if something else has that name by now."""
         sha256 = verdict.target.sha256
@@ -68,9 +75,8 @@ class Mender:
             return False
         try:
             volume.rename(path, layout.trashed_damage(sha256, secrets.token_hex(4)), step="damage.trash")
-            volume.remove(layout.sums(sha256), step="damage.sums")
         except Vanished:
-            pass  # another look has done it, or there are no sums
+            return False  # another look has done it
         volume.sync_folder(layout.TRASH, step="damage.trash")
         volume.sync_folder(path[:-1], step="damage.trash")
         return True

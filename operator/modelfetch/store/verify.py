@@ -1,7 +1,8 @@
 """Whether a store holds what it says: every name by a look, every content by reading it again.
 
-Comes in: a volume, which may be read-only and in use. Goes out: an `Outcome` with findings. Two things are changed, and
-only where the volume allows it: sums that are missing are written, and with `repair` damaged blobs are set aside.
+Comes in: a volume, which may be read-only and in use. Goes out: an `Outcome` with findings. What is changed,
+where the volume allows it: sums that are missing are written, those of damaged blobs go, and with `repair` damaged
+blobs are set aside.
 
     look ▶ read the blobs ▶ look again: a finding counts if it is still there, so that publishers and removals at work
     are no findings
@@ -77,6 +78,8 @@ def verify(volume: Volume, request: Request, watch: Watch, checkpoint: Checkpoin
         scrub = Scrub(volume, known, lambda verdict: reading.take(verdict, mender), reading.count, watch.stop)
         is_whole = scrub.run(targets, is_full=request.is_full, threads=request.threads)
         findings, damaged = _second_look(volume, first, reading.bad, watch.pause)
+        for bad in damaged:
+            mender.distrust(bad)
         if is_whole and checkpoint is not None:
             checkpoint.finish()
         set_aside = tuple(bad.target.sha256 for bad in damaged if request.repair and mender.set_aside(bad))

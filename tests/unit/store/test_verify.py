@@ -24,6 +24,7 @@ from modelfetch.store.collection import execute_collection, plan_collection
 from modelfetch.store.findings import Finding, Kind
 from modelfetch.store.fs import Filesystem, Volume
 from modelfetch.store.layout import Steps
+from modelfetch.store.recheck import was_read_lately
 from modelfetch.store.removal import execute_removal, plan_removal
 from modelfetch.store.store import Store, look
 from modelfetch.store.sums import write_sums
@@ -243,6 +244,22 @@ def test_nothing_is_set_aside_unasked(store: Store, root: Path) -> None:
 
     assert (1, ()) == (len(outcome.findings), outcome.set_aside)
     assert before == everything(root)
+
+
+def test_no_fetch_relies_on_damage(hard_store: Store, root: Path) -> None:
+    """A blob that was found damaged is read again before it is used, however young its sums and old its time."""
+    publish_all(hard_store)
+    run(root)
+    path = samples.blob_files(root)[samples.sha256(BIG)]
+    then = path.stat().st_mtime - 10
+    os.utime(path, (then, then))
+    now_s = hard_store.volume.clock_s(layout.INGEST)
+    before = was_read_lately(hard_store.volume, path.name, now_s)
+    damage.rewrite(path, BIG[:-1] + b"x")
+    os.utime(path, (then, then))
+    run(root)
+
+    assert (True, False) == (before, was_read_lately(hard_store.volume, path.name, now_s))
 
 
 def test_a_publisher_at_work_is_no_finding(hard_store: Store, root: Path) -> None:
