@@ -100,7 +100,7 @@ class Closed:
     """The attempt has closed all its files and writes no more: what a process says last that ends in good order."""
 
 
-_WORDS = {"granted": Granted(), "closed": Closed()}
+_WORDS: "dict[str, Record]" = {"granted": Granted(), "closed": Closed()}
 Record = Head | Claim | Granted | Begun | Segment | State | Forgotten | Settled | Closed
 
 
