@@ -9,9 +9,9 @@ import pytest
 from modelfetch.reasons import Reason
 from modelfetch.store.fs import Filesystem
 from modelfetch.store.store import Store
-from tests.loopback import published_files
+from tests.loopback import fetch, from_hub, published_files
 from tests.storage.ground import MODEL, Ground
-from tests.storage.mounts import Volume
+from tests.storage.mounts import Volume, mounted
 from tests.storage.rules import Rule
 from tests.unit.store import samples
 
@@ -37,6 +37,18 @@ def test_f58_rename_across_volumes(ground: Ground) -> None:
 
     assert "EXDEV" in (report.message or "")
     ground.require_refused(report, Reason.STORAGE_UNSUITABLE)
+
+
+def test_f58_a_folder_of_the_store_on_another_volume(ground: Ground, tmp_path: Path) -> None:
+    """A store one of whose folders somebody has moved to another disk is refused before any byte is fetched."""
+    root, sent = tmp_path / "store", ground.sent()
+    with Store.open(str(root), Filesystem()):
+        (root / "blobs").rename(tmp_path / "disk")
+    with mounted(tmp_path / "disk", root / "blobs") as disk:
+        report = fetch(from_hub(ground.hub, "org/model"), disk.path.parent)
+
+    assert (Reason.STORAGE_UNSUITABLE, sent) == (report.reason, ground.sent())
+    assert "'blobs/sha256'" in (report.message or "")
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, 0], ids=["ENOLCK", "ENOSYS", "granted"])

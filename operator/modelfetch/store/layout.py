@@ -36,6 +36,8 @@ MANIFESTS: Steps = ("manifests", "sha256")
 MODELS: Steps = ("models",)
 INGEST: Steps = ("ingest",)
 TRASH: Steps = ("trash",)
+FOLDERS = (BLOBS, MANIFESTS, MODELS, INGEST, TRASH)
+"""What every store has from its first moment on."""
 
 CURRENT_NAME = "current"
 OWNER_NAME = "owner.json"

@@ -1,8 +1,8 @@
 """What a volume can do, found out by doing it once in a private folder, before anything is downloaded.
 
 Comes in: a volume. Goes out: `Capabilities`, or FetchError(StorageUnsuitable) that names what is missing. Needed are
-fsync of files and folders, rename over an existing file, rename of folders, and symbolic links; hard links are used
-where there are any.
+fsync of files and folders, rename over an existing file, rename of folders, and symbolic links, all folders of the
+store on one volume; hard links are used where there are any.
 """
 
 import secrets
@@ -35,12 +35,22 @@ class Capabilities:
 
 def probe(volume: Volume) -> Capabilities:
     """Return what the volume can do; raises FetchError(StorageUnsuitable) if that is too little."""
+    _require_one_volume(volume)
     folder = layout.ingest("probe", secrets.token_hex(4))
     volume.make_folder(folder, PRIVATE_FOLDER, step="probe.folder")
     try:
         return _try_all(volume, folder)
     finally:
         _remove(volume, folder)
+
+
+def _require_one_volume(volume: Volume) -> None:
+    """Return when a file can be renamed from each folder to each other; raises FetchError(StorageUnsuitable)."""
+    found = {folder: volume.facts(folder) for folder in layout.FOLDERS}
+    devices = {folder: facts.inode[0] for folder, facts in found.items() if facts is not None}
+    for folder, device in devices.items():
+        if device != devices.get(layout.INGEST, device):
+            raise _unsuitable(f"all of the store on it, '{'/'.join(folder)}' included")
 
 
 def _try_all(volume: Volume, folder: Steps) -> Capabilities:

@@ -171,7 +171,7 @@ def _prepare(volume: Volume) -> str:
     """Make what is missing of a store and return its id; everybody who comes at once writes the same document."""
     known = read_id(volume)
     store_id = known or _claim_id(volume)
-    for folder in (layout.BLOBS, layout.MANIFESTS, layout.MODELS, layout.INGEST, layout.TRASH):
+    for folder in layout.FOLDERS:
         # Who wrote store.json had made all of them durable before: only what somebody took away since is made again.
         if known is None or not _is_folder(volume, folder):
             volume.make_folders(folder, step="store.folder")
