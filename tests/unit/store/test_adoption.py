@@ -68,7 +68,7 @@ def test_with_proof_the_file_is_taken_over(hard_store: Store, root: Path) -> Non
         kept = partial.kept(nothing)
 
         assert (before, False) == (inode(mine(root, ingest)), theirs.exists())
-        assert ({FIRST, SECOND}, V1, SECOND) == (kept.segments, kept.identity, kept.hashed)
+        assert (frozenset({FIRST, SECOND}), V1, SECOND) == (kept.segments, kept.identity, kept.hashed)
 
 
 def test_a_process_that_is_gone_for_certain_is_proof(hard_store: Store, root: Path) -> None:
@@ -93,7 +93,7 @@ def test_without_proof_it_is_copied(hard_store: Store, root: Path) -> None:
         kept = partial.kept(nothing)
 
         assert inode(theirs) != inode(mine(root, ingest))
-        assert ({FIRST, THIRD}, V1, damaged) == (kept.segments, kept.identity, theirs.read_bytes())
+        assert (frozenset({FIRST, THIRD}), V1, damaged) == (kept.segments, kept.identity, theirs.read_bytes())
 
 
 def test_a_writer_that_goes_on_hurts_only_itself(hard_store: Store, root: Path) -> None:

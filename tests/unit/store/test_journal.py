@@ -175,7 +175,7 @@ def deep() -> bytes:
 )
 def test_a_planted_line_ends_the_journal(planted: bytes) -> None:
     """Numbers that no file has, text that no header carries, and nonsense are read as the torn end of the journal."""
-    first = [Begun(0, "k", V1), Segment(0, 0, SEGMENT_BYTES, DIGEST)]
+    first: list[Record] = [Begun(0, "k", V1), Segment(0, 0, SEGMENT_BYTES, DIGEST)]
 
     assert says(told(HEAD, *first)) == says(decode(encode([HEAD, *first]) + planted + encode([Granted()])))
 
@@ -220,7 +220,7 @@ def test_what_is_still_to_be_written() -> None:
 
 def test_a_file_that_is_settled_or_forgotten_is_gone() -> None:
     """What became a blob, or starts over, is nothing to go on from."""
-    begun = [Begun(0, "k", V1), Segment(0, 0, SEGMENT_BYTES, DIGEST), Begun(1, "l", V1)]
+    begun: list[Record] = [Begun(0, "k", V1), Segment(0, 0, SEGMENT_BYTES, DIGEST), Begun(1, "l", V1)]
 
     assert [1] == list(told(HEAD, *begun, Settled("k")).files)
     assert [1] == list(told(HEAD, *begun, Forgotten(0), Segment(0, 0, 5, DIGEST)).files)

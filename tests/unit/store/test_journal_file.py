@@ -49,10 +49,12 @@ def test_records_stand_in_the_file_at_once(journal: JournalFile, tmp_path: Path)
 def test_threads_do_not_mix_their_lines(journal: JournalFile, tmp_path: Path) -> None:
     """Whoever appends, each line is whole and counts once."""
     journal.append([HEAD])
-    threads = [
-        threading.Thread(target=lambda name=name: [journal.append([Claim(f"{name}-{n}", n, 1.0)]) for n in range(50)])
-        for name in range(4)
-    ]
+
+    def append_many(name: int) -> None:
+        for number in range(50):
+            journal.append([Claim(f"{name}-{number}", number, 1.0)])
+
+    threads = [threading.Thread(target=append_many, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

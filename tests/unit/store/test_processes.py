@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_what_it_wrote_down_is_what_another_process_sees() -> None:
     [{"boot": "another"}, {"boot": ""}, {"namespace": "pid:[1]"}, {"namespace": ""}],
     ids=["another boot", "no boot", "another namespace", "no namespace"],
 )
-def test_of_another_machine_or_container_nothing_is_certain(change: dict[str, str]) -> None:
+def test_of_another_machine_or_container_nothing_is_certain(change: dict[str, Any]) -> None:
     """Numbers of another boot or namespace say nothing here, whoever has them now."""
     gone = replace(Process.current(), pid=2**22 + 1)
 
