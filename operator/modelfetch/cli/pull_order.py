@@ -111,11 +111,15 @@ def name_of(name: str | None, source: HuggingFaceSource | HttpSource) -> str:
 
 
 def _selection(options: PullOptions) -> Selection:
+    if not options.include and not options.exclude:
+        return Selection()  # and leave the rules of patterns unread
     files = _validated(Files, {"include": list(options.include), "exclude": list(options.exclude)}, "--{}")
     return Selection(include=tuple(files.include), exclude=tuple(files.exclude))
 
 
 def _checksums(texts: tuple[str, ...]) -> dict[str, str]:
+    if not texts:
+        return {}
     found = values.checksums("--checksum", texts)
     return dict(_validated(Verification, {"checksums": found}, "--checksum").checksums)
 
