@@ -55,6 +55,8 @@ class Session:
         self._ground = Ground(
             rules, clock, stop, self.limits, ca_file or system_ca_file(), Patience(clock), self._reactor.perform
         )
+        self.shared = self._ground.shared
+        """Origins whose connections carry many requests at once, as their answers showed."""
         self._idle: deque[tuple[pycurl.Curl, Landing]] = deque()
         self._share = pycurl.CurlShare()
         # Not connections: libcurl does not support sharing these between threads.

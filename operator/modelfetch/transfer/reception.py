@@ -74,6 +74,7 @@ class Reception:
         self._splits: bool | None = None
         """Whether parts are asked for; None while nobody knows whether the server serves them."""
         self._error: Exception | None = None
+        self._sink_works = True
         self._changed = Condition()
         buffers.relieve_by(self._shed)
 
@@ -193,12 +194,14 @@ class Reception:
     def write(self, start: int, piece: memoryview) -> None:
         """Put the bytes from `start` on, which were admitted, into the sink, then hand them on with their buffer.
 
+        What was received whole is kept for the next run also where the pass has failed, unless the sink has.
         Raises what the sink does; the buffer is given back then.
         """
         try:
-            if self._error is None:
+            if self._sink_works:
                 self._sink.write_at(start, piece)
         except BaseException:
+            self._sink_works = False
             self.release(piece)
             raise
         with self._changed:

@@ -4,8 +4,8 @@ import pycurl
 import pytest
 
 from modelfetch.reasons import Reason
-from modelfetch.transfer.exchange import reason_of
 from modelfetch.transfer.curl_errors import MEANING
+from modelfetch.transfer.exchange import reason_of
 
 # Success, and the codes of multi handles, which share the name space but no function that we call.
 ELSEWHERE = {"OK", "CALL_MULTI_PERFORM"}

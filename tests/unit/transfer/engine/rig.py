@@ -39,10 +39,13 @@ def exactly(content: bytes) -> Expected:
 
 
 class Rig:
-    """An engine with everything around it, and just `connections` for large files; `moved` and `sinks` show what came of a run."""
+    """An engine with everything around it; `moved` and `sinks` show what came of a run.
+
+    Without another `tuner` large files have just `connections`.
+    """
 
     def __init__(self, connections: int = 1, parallel: int = 4, retries: int = 5, **options: object) -> None:
-        self.connections = connections
+        self.tuner = Tuner(connections, start=connections)
         self.stop = threading.Event()
         self.waits = Waits()
         self.counters = Counters(time.monotonic)
@@ -58,8 +61,7 @@ class Rig:
 
     def run(self, files: Iterable[tuple[str, str, Expected]]) -> None:
         """Move files given as (path, address, expected)."""
-        tuner = Tuner(self.connections, start=self.connections)
-        engine = Engine(self.transfer, self.retry, self.stop, self.counters, self.bounds, tuner)
+        engine = Engine(self.transfer, self.retry, self.stop, self.counters, self.bounds, self.tuner)
         with open_session(stop=self.stop, limits=self.limits) as session:
             engine.run(
                 [
