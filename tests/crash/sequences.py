@@ -200,10 +200,10 @@ def unlike(ledgers: dict[str, Ledger], root: Path) -> list[str]:
     ]
 
 
-def finish(plan: Plan, store: Store, root: Path) -> list[str]:
-    """Do all work again to its end, tidy up, and return what is wrong then."""
-    removals = [task for task in plan.tasks if task.content is None] or [Task(-1, "nobody", OWNERS[0], None)]
-    last = {task.model: task for task in plan.tasks if task.content is not None}
+def finish(interrupted: list[Task], store: Store, root: Path) -> list[str]:
+    """Do the interrupted work again to its end, tidy up, and return what is wrong then."""
+    removals = [task for task in interrupted if task.content is None] or [Task(-1, "nobody", OWNERS[0], None)]
+    last = {task.model: task for task in interrupted if task.content is not None}
     for task in (*removals, *last.values()):
         perform(store, task)
     store.sweep(store.plan_sweep(0.0))
@@ -243,7 +243,7 @@ def play(plan: Plan, links: str, mounted: Disk, fault: str | None) -> list[str]:
     found += samples.violations(root) + wrong_content(root) + unlike(ledgers, root)
     if not found:
         with Store(quick_filesystem(links).open(str(root)), store.id, like) as again:
-            found += finish(plan, again, root)
+            found += finish([task for one in ledgers.values() for task in one.at_work.values()], again, root)
     shutil.rmtree(root)
     return sorted(found)
 
