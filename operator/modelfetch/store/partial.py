@@ -187,6 +187,8 @@ class RecordedPartial:
         try:
             self.partial.sync()
         except FetchError as error:
+            if not self.partial.is_open:
+                return  # it was committed meanwhile, or given up
             self._failure = error
             self.forget()
             return

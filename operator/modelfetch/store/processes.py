@@ -45,7 +45,7 @@ class Process:
 
     def has_ended(self) -> bool:
         """Tell whether it is certain that the process runs no more, seen from this one."""
-        if not self.boot or (self.boot, self.namespace) != (_boot(), _namespace()):
+        if "" in (self.boot, self.namespace) or (self.boot, self.namespace) != (_boot(), _namespace()):
             return False
         return _started(self.pid) != self.started
 

@@ -260,6 +260,26 @@ def test_a_failed_sync_is_never_asked_again(root: Path) -> None:
         assert not path_of(root, partial).exists()
 
 
+def test_a_commit_beside_a_checkpoint_is_no_failure(root: Path) -> None:
+    """The file was closed between the look and the sync: nothing is forgotten, and the blob stands."""
+    acts: list[Callable[[], object]] = []
+    with Store.open(str(root), Filesystem()) as store, store.ingest("a") as ingest:
+        partial = receive(ingest, ALL, hashed=SECOND)
+        sha256 = hashlib.sha256(CONTENT).hexdigest()
+        sync = partial.partial.sync
+        acts.append(lambda: store.blobs.commit(ingest, partial.partial, sha256, len(CONTENT)))
+
+        def commit_first() -> None:
+            acts.pop()()
+            sync()
+
+        partial.partial.sync = commit_first  # type: ignore[method-assign]
+        ingest.checkpoint()
+
+        assert ([], [0]) == (acts, list(journal_of(ingest).files))
+        assert store.blobs.find(sha256, len(CONTENT)) is not None
+
+
 def test_a_failed_sync_beside_a_commit_ends_the_commit(root: Path) -> None:
     """Two threads sync one file, and the kernel tells only one of the error: the file is not published by the other."""
     partials: list[RecordedPartial] = []

@@ -86,6 +86,14 @@ def test_of_another_machine_or_container_nothing_is_certain(change: dict[str, An
     assert (True, False) == (gone.has_ended(), replace(gone, **change).has_ended())
 
 
+def test_without_namespaces_nothing_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the machine tells no namespace, two containers with the same numbers cannot be told apart."""
+    gone = replace(Process.current(), pid=2**22 + 1, namespace="")
+    monkeypatch.setattr("modelfetch.store.processes._namespace", lambda: "")
+
+    assert not gone.has_ended()
+
+
 def test_a_number_that_came_again_is_another_process() -> None:
     """The start time tells a process from a later one of the same number."""
     process = Process.current()
