@@ -207,19 +207,28 @@ def finish(interrupted: list[Task], store: Store, root: Path) -> list[str]:
     for task in (*removals, *last.values()):
         perform(store, task)
     store.sweep(store.plan_sweep(0.0))
-    found = [f"{finding}" for finding in look(store)]
+    found = [f"{finding}" for finding in look(store, root)]
     for model, task in last.items():
         if seen(root / "models" / "ml" / model) != (task.owner, task.content):
             found.append(f"{model} cannot be published again")
     return found + samples.violations(root) + wrong_content(root) + samples.leftovers(root)
 
 
-def look(store: Store) -> tuple[Finding, ...]:
-    """Return what a look finds wrong. Sums may be torn by a cut: they are hints, and the first look mends them."""
-    first = verify(store.volume, Request(), Watch()).findings
-    if first and {finding.kind for finding in first} == {Kind.WRONG_HINT}:
-        return verify(store.volume, Request(), Watch()).findings
-    return first
+def look(store: Store, root: Path) -> list[Finding]:
+    """Return what a look finds wrong that matters.
+
+    Sums may be torn by a cut: they are hints, and the first look mends them. An empty folder may have been left private
+    by a kill: whoever puts something into it opens it first.
+    """
+    findings = verify(store.volume, Request(), Watch()).findings
+    if Kind.WRONG_HINT in {finding.kind for finding in findings}:
+        findings = verify(store.volume, Request(), Watch()).findings
+    return [one for one in findings if one.kind is not Kind.WRONG_MODE or not is_empty(root / one.path)]
+
+
+def is_empty(path: Path) -> bool:
+    """True for a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
 
 
 def play(plan: Plan, links: str, mounted: Disk, fault: str | None) -> list[str]:

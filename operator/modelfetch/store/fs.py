@@ -24,6 +24,7 @@ _REOPEN_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 PRIVATE_FOLDER = 0o700
 PUBLIC_FOLDER = 0o755
+_PERMISSIONS = 0o777
 _PRIVATE_FILE = 0o600
 
 
@@ -95,19 +96,26 @@ class Volume(ReadableVolume):
     # Durable steps
 
     def make_folder(self, path: Steps, mode: int = PUBLIC_FOLDER, *, step: str) -> bool:
-        """Make one folder with exactly `mode`, whatever the umask; False if there is one already."""
+        """Make one folder with exactly `mode`, whatever the umask; False if there is one already.
+
+        What a volume adds stays: folders of one whose group is set for Pods (fsGroup) pass their group on.
+        """
         with self._step(step, path) as parent:
             is_new = _make_one(path[-1], parent)
             self._crash(f"before {step}.mode")
             with _opened(path[-1], FOLDER_FLAGS, parent) as fd:
+                found = stat.S_IMODE(os.fstat(fd).st_mode)
                 # Private, but not to be: made by somebody who was killed before the next line.
-                if stat.S_IMODE(os.fstat(fd).st_mode) == PRIVATE_FOLDER != mode:
-                    os.fchmod(fd, mode)
+                if found & _PERMISSIONS == PRIVATE_FOLDER != mode:
+                    os.fchmod(fd, found & ~_PERMISSIONS | mode)
             return is_new
 
-    def make_folders(self, path: Steps, *, step: str) -> None:
-        """Make a folder and the ones above it, each durable in its parent, also those that somebody else just made."""
-        for depth in range(1, len(path) + 1):
+    def make_folders(self, path: Steps, *, step: str, known: int = 0) -> None:
+        """Make a folder and the ones above it, each durable in its parent, also those that somebody else just made.
+
+        The first `known` of `path` are there and durable: those that every store has.
+        """
+        for depth in range(known + 1, len(path) + 1):
             self.make_folder(path[:depth], step=step)
             self.sync_folder(path[: depth - 1], step=step)
 

@@ -160,6 +160,17 @@ def test_a_folder_left_private_by_a_kill_is_opened(volume: Volume, inside: Path)
     assert 0o755 == stat.S_IMODE((inside / "models").stat().st_mode)
 
 
+def test_folders_of_a_volume_that_passes_its_group_on(volume: Volume, inside: Path) -> None:
+    """Where the root is set for the group of Pods (fsGroup), consumers can read, and the group is still passed on."""
+    inside.chmod(0o2775)
+
+    volume.make_folders(("models", "ml"), step="s")
+    volume.make_folder(("private",), PRIVATE_FOLDER, step="s")
+
+    modes = [stat.S_IMODE((inside / name).stat().st_mode) for name in ("models", "models/ml", "private")]
+    assert [0o2755, 0o2755, 0o2700] == modes
+
+
 def test_a_folder_s_mode_chosen_by_the_administrator_stays(volume: Volume, inside: Path) -> None:
     """Only what modelfetch itself left half done is changed."""
     (inside / "models").mkdir()
