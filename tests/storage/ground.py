@@ -25,8 +25,8 @@ OTHER = {"other.safetensors": bytes(reversed(LARGE["large.safetensors"])) + b"ot
 """As much, and none of it the same file."""
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 BLOB = f"blobs/sha256/{SHA256[:2]}/{SHA256}"
-REPOSITORIES = [RepoSpec("org/kept", KEPT), RepoSpec("org/model", MODEL), RepoSpec("org/large", LARGE), RepoSpec("org/other", OTHER)]
 CONTENT = {"kept": KEPT, "model": MODEL, "large": LARGE, "other": OTHER}
+REPOSITORIES = [RepoSpec(f"org/{name}", files) for name, files in CONTENT.items()]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from tests.unit.store import samples
 
 ENTERING = ("mkdir", "create", "write", "fsync", "rename", "link", "symlink")
 """What may ask a volume for room, as the rows name it."""
+EVERY = 4
+"""After every fourth step it is tried how the next fetch goes; tests/crash does so after each, without a volume."""
 
 
 def count(ground: Ground, op: str) -> int:
@@ -26,16 +28,21 @@ def count(ground: Ground, op: str) -> int:
 
 
 def tried(ground: Ground, rule: Rule, root: str) -> tuple[Report, list[str]]:
-    """Return how a fetch into the new store `root` ended, with all that was wrong during it and after the fault."""
+    """Return how a fetch into the new store `root` ended, with all that was wrong then."""
     ground.volume.calls()
     ground.volume.break_down(rule)
     report = ground.fetch("model", root=root)
     below = ground.volume.below / root
     found = [*ground.wrong(), *samples.violations(below)]
     ground.volume.lift()
-    if not ground.fetch("model", root=root).ok:
-        found.append("the next fetch does not end well")
-    return report, [*found, *samples.violations(below), *samples.leftovers(below)]
+    return report, found
+
+
+def next_fetch(ground: Ground, root: str) -> list[str]:
+    """Return what is wrong after the fault and another fetch."""
+    found = [] if ground.fetch("model", root=root).ok else ["the next fetch does not end well"]
+    below = ground.volume.below / root
+    return [*found, *samples.violations(below), *samples.leftovers(below)]
 
 
 def only_the_journal(ground: Ground) -> bool:
@@ -50,6 +57,8 @@ def test_f47_enospc_at_each_step(ground: Ground, op: str) -> None:
     wrong = []
     for nth in range(1, count(ground, op) + 1):
         report, found = tried(ground, Rule(op, f"full{nth}*", nth=nth, errno=errno.ENOSPC), f"full{nth}")
+        if nth % EVERY == 1:
+            found += next_fetch(ground, f"full{nth}")
         is_told = report.reason is Reason.INSUFFICIENT_STORAGE and "bytes free" in (report.message or "")
         if found or not (is_told or (report.ok and only_the_journal(ground))):
             wrong.append((op, nth, report.reason, report.message, found))

@@ -23,6 +23,7 @@ from tests.storage.test_races import remove
 from tests.storage.test_rot import flip
 
 ROUNDS = 4
+REPAIR = Request(is_full=True, repair=True)
 ROTTEN = (
     "blobs/sha256/*/*",
     "blobs/blake3/*/*",
@@ -33,10 +34,10 @@ ROTTEN = (
 """Every kind of file in a store."""
 
 
-def scrub(root: Path, **request: bool) -> Outcome:
+def scrub(root: Path, request: Request = Request()) -> Outcome:  # noqa: B008 - frozen
     """Return what a look at a store shows; where somebody is at work, it looks again after its two seconds."""
     with look(str(root), Filesystem()) as volume:
-        return verify(volume, Request(**request), Watch(pause=threading.Event().wait))
+        return verify(volume, request, Watch(pause=threading.Event().wait))
 
 
 def is_found(root: Path) -> bool:
@@ -95,9 +96,7 @@ def test_f91_a_scrub_while_others_publish_and_remove(ground: Ground, hub: Fixtur
     with mounted(ground.volume.below, tmp_path / "other") as volume, ThreadPoolExecutor(1) as pool:
         other = Ground(volume, hub)
         try:
-            looks = pool.submit(
-                lambda: [scrub(volume.path, repair=True, is_full=True).findings for _ in iter(over.is_set, True)]
-            )
+            looks = pool.submit(lambda: [scrub(volume.path, REPAIR).findings for _ in iter(over.is_set, True)])
             for number in range(ROUNDS):
                 assert ground.fetch(f"round-{number}", "large").ok
                 assert other.fetch(f"again-{number}", "model").ok

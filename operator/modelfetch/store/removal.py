@@ -117,7 +117,6 @@ def execute_removal(store: Store, plan: RemovalPlan) -> None:
     volume = store.volume
     for target in plan.models:
         _trash_model(volume, target)
-    _look_afresh(volume)
     models = _settle_models(volume)
     manifests = _settle_manifests(volume, plan.manifests)
     _settle_blobs(store, set(plan.blobs) | _files_of_trashed(volume, manifests))
@@ -225,6 +224,7 @@ def _settle_manifests(volume: Volume, digests: Iterable[str]) -> list[str]:
         _move(volume, layout.manifest(digest), layout.trashed_manifest(digest), step="manifest.trash")
     volume.sync_folder(layout.TRASH, step="manifest.trash")
     volume.sync_folder(layout.MANIFESTS, step="manifest.trash")
+    _look_afresh(volume)
     trashed = [name for name in volume.names(layout.TRASH) if layout.trash_kind(name)[0] == "manifest"]
     keys = _keys(volume, _models(volume))  # after the move: a publisher that is not seen here sees the gap
     doomed = []
@@ -294,6 +294,7 @@ def _settle_blobs(store: Store, candidates: set[str]) -> None:
     for sha256 in sorted(candidates - _needed(volume)):
         _move(volume, layout.blob(sha256), layout.trashed_blob(sha256, secrets.token_hex(4)), step="blob.trash")
     volume.sync_folder(layout.TRASH, step="blob.trash")
+    _look_afresh(volume)
     trashed = [name for name in volume.names(layout.TRASH) if layout.trash_kind(name)[0] == "blob"]
     needed = _needed(volume)  # after the move: a publisher that is not seen here sees the gap
     for name in trashed:
