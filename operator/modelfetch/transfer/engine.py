@@ -69,8 +69,7 @@ class Engine:
         others, with the file's path; FetchError(Cancelled) when stopped.
         """
         work = Work(items)
-        large = min(self._files, work.large)
-        small = min(len(work) - work.large, self._budget - large)
+        large, small = self._threads(work)
         tuner = self._tuner or Tuner(self._budget, start=large)
         lanes = Lanes(tuner, self._budget, lambda: self._counters.received, self._retry.monotonic)
         buffers = Buffers(BUFFERS_LIMIT, SEGMENT_BYTES)
@@ -83,6 +82,13 @@ class Engine:
         if len(work):
             raise FetchError(Reason.CANCELLED, "the fetch was stopped")
 
+    def _threads(self, work: Work) -> tuple[int, int]:
+        """Return how many threads move any file, and how many small ones only."""
+        if self._files == 1:
+            return 1, 0
+        large = min(self._files, work.large)
+        return large, min(len(work) - work.large, self._budget - large)
+
 
 class _Crew:
     """The threads that move files."""
@@ -93,11 +99,13 @@ class _Crew:
         self._stop = stop
         self._done = done
         self._threads: list[Thread] = []
+        self._may_share = False
         self._is_shared = False
         self._lock = Lock()
 
     def move_all(self, large: int, small: int) -> None:
         """Nothing is left to move or to be ended, with `large` threads for all files and `small` for small ones."""
+        self._may_share = small > 0
         try:
             for _ in range(large):
                 self._start(self._move_any)
@@ -127,7 +135,7 @@ class _Crew:
     def _move(self, item: Item) -> None:
         try:
             moved = self._mover.move(item)
-            if moved.identity.is_shared and item.is_small:
+            if self._may_share and moved.identity.is_shared and item.is_small:
                 self._share()
             self._done(moved)
         except Exception as error:  # noqa: BLE001 - raised again by run()
