@@ -118,31 +118,44 @@ def test_f70_the_next_attempt_joins_no_versions(scene: Scene, etag: str | None) 
     assert len(server.requests) <= 2 * 2 + 4
 
 
-def _lie(header: str) -> Script:
+def _lie(first: int, *, size: int = len(LARGE), honest: bool = True) -> Script:
+    """Return the script of a server whose part begins so many bytes early; its body too where it is honest."""
+
     def script(request: Request) -> Answer:
-        start, size = (request.range or (0, 0))[0], len(LARGE)
-        return file_answer(request, LARGE).with_headers(content_range=header.format(start=start - 4096, size=size))
+        start = max(0, (request.range or (0, 0))[0] - first)
+        span = f"bytes {start}-{size - 1}/{size}"
+        answer = file_answer(request, LARGE).with_headers(content_range=span)
+        return replace(answer, body=LARGE[start:] if honest else answer.body)
 
     return script
 
 
+def _shifted(request: Request) -> Answer:
+    start, size = (request.range or (0, 0))[0] - 4096, len(LARGE)
+    answer = file_answer(request, LARGE).with_headers(content_range=f"bytes {start}-{size - 4097}/{size}")
+    return replace(answer, body=LARGE[start : size - 4096])
+
+
 LIES = {
+    "shifted": _shifted,
     "416": lambda _request: Answer(416, (("Content-Range", f"bytes */{len(LARGE)}"),)),
     "200": serve_file(LARGE, ranges=False),
-    "from 0": _lie(f"bytes 0-{len(LARGE) - 1}/{len(LARGE)}"),
-    "4096 early": _lie(f"bytes {{start}}-{len(LARGE) - 1}/{{size}}"),
+    "from 0": _lie(len(LARGE)),
+    "4096 early": _lie(4096),
+    "wrong header": _lie(4096, honest=False),
     "no range": lambda request: file_answer(request, LARGE).without("content-range"),
-    "another unit": _lie("items 1-2/3"),
-    "a longer file": _lie(f"bytes {{start}}-{len(LARGE)}/{len(LARGE) + 1}"),
+    "another unit": lambda request: file_answer(request, LARGE).with_headers(content_range="items 1-2/3"),
+    "a longer file": _lie(0, size=len(LARGE) + 1),
 }
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-@pytest.mark.parametrize("cut", [1, SEGMENT_BYTES, len(LARGE) - 1])
-def test_f67_resume_that_lies(scene: Scene, lie: Script, cut: int) -> None:
+@pytest.mark.parametrize("cut", [5000, SEGMENT_BYTES, len(LARGE) - 1])
+@pytest.mark.parametrize("has_digest", [True, False], ids=["digest", "no digest"])
+def test_f67_resume_that_lies(scene: Scene, lie: Script, cut: int, has_digest: bool) -> None:
     """F67: an answer to a resume that is not exactly the rest is never appended: the file is taken from 0, once."""
     with evil_server(in_turn(cut_in_file(LARGE, cut), lie, good(LARGE))) as server:
-        ending = scene.fetch(server.url(), LARGE)
+        ending = scene.fetch(server.url(), LARGE, has_digest=has_digest)
 
     require_published(ending, {"file": LARGE})
     assert len(server.requests) <= 3
@@ -197,6 +210,25 @@ def test_f73_a_new_version(scene: Scene, connections: int, etags: bool, has_dige
 
     require_published(ending, {"file": new})
     assert len(server.requests) <= 3 + 2 * SEGMENTS
+
+
+@pytest.mark.parametrize("header", [{"etag": '"v2"'}, {"etag": None, "last_modified": OLD}], ids=["ETag", "date"])
+def test_f73_a_server_that_ignores_if_range(scene: Scene, header: dict[str, str | None]) -> None:
+    """F73: a part of another version, sent as if nothing had happened, is found by what it says of itself."""
+    new, dates = LARGE[::-1], "last_modified" in header
+
+    def script(request: Request) -> Answer:
+        served = replace(request, headers={name: it for name, it in request.headers.items() if name != "if-range"})
+        before = cut(request).with_headers(**({"last_modified": ANCIENT} if dates else {}))
+        after = file_answer(served, new, header["etag"]).with_headers(**({"last_modified": OLD} if dates else {}))
+        return before if request.number == 0 else after
+
+    cut = cut_in_file(LARGE, SEGMENT_BYTES + 5, etag=None if dates else '"v1"')
+    with evil_server(script) as server:
+        ending = scene.fetch(server.url(), new, has_digest=False)
+
+    require_published(ending, {"file": new})
+    assert len(server.requests) <= 3
 
 
 @pytest.mark.parametrize("etags", [True, False], ids=["ETag", "Last-Modified"])

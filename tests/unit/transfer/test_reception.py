@@ -124,6 +124,30 @@ def test_an_error_ends_it_for_all() -> None:
     assert (Reason.STORAGE_IO_ERROR, None) == (caught.value.reason, here.claim())
 
 
+def test_what_was_received_whole_is_kept_after_an_error() -> None:
+    """A piece that is on its way to the sink when the pass fails is written all the same: the next run has it."""
+    sink = MemorySink()
+    here = reception(sink=sink)
+    [first] = claimed(here, 1)
+    here.fail(FetchError(Reason.SOURCE_UNAVAILABLE, "the source is gone"))
+    bring(here, first)
+
+    assert sink.content == CONTENT[:SEGMENT_BYTES]
+
+
+def test_a_sink_that_failed_is_left_alone() -> None:
+    """After an error of the sink nothing more is written."""
+    sink = MemorySink(FetchError(Reason.STORAGE_IO_ERROR, "disk says no"))
+    here = reception(sink=sink)
+    first, second = claimed(here, 2)
+    with pytest.raises(FetchError):
+        bring(here, first)
+    sink.failure = None
+    bring(here, second)
+
+    assert sink.content == b""
+
+
 def test_a_buffer_that_could_not_be_written_is_given_back() -> None:
     """An error of the sink costs no buffer: other files need them."""
     here = reception(buffers=1, sink=MemorySink(FetchError(Reason.STORAGE_IO_ERROR, "disk says no")))
