@@ -61,7 +61,7 @@ class Blobs:
         if self._volume.link_text(path) != text:
             private = ingest.staged("alias")
             self._volume.symlink(text, private, step="alias.symlink")
-            self._make_folder(path[:-1], step="alias.folder")
+            self._make_hint_folder(path[:-1], step="alias.folder")
             self._volume.rename(private, path, step="alias.rename")
 
     def pin(self, ingest: Ingest, sha256: str, size: int) -> Blob | None:
@@ -129,8 +129,15 @@ class Blobs:
 
     def _make_folder(self, folder: Steps, *, step: str) -> None:
         if folder not in self._folders:  # never removed, so once is enough
-            self._volume.make_folders(folder, step=step)
+            self._volume.make_folders(folder, step=step, known=len(layout.BLOBS))
             self._folders.add(folder)
+
+    def _make_hint_folder(self, folder: Steps, *, step: str) -> None:
+        """Make a folder for what may be lost in a power cut."""
+        for path in (folder[:-1], folder):
+            if path not in self._folders:
+                self._volume.make_folder(path, step=step)
+                self._folders.add(path)
 
     def _settle(self, ingest: Ingest, sha256: str, size: int) -> None:
         """Make the pin and the digest name one sound file."""

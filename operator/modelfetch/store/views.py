@@ -79,7 +79,7 @@ class Views:
             self._blobs.ensure(ingest, file)
         self._blobs.sync(manifest.files)
         private = None if self._is_complete(tree, manifest) else self._mend_or_build(ingest, manifest, tree)
-        self._volume.make_folders(tree[:-1], step="model.folder")
+        self._volume.make_folders(tree[:-1], step="model.folder", known=len(layout.MODELS))
         records.write_owner(ingest, owner)
         if private is not None:
             self._place(ingest, tree, private)

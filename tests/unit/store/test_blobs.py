@@ -7,7 +7,6 @@ import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.store import layout
 from modelfetch.store.blobs import Blob
 from modelfetch.store.fs import Filesystem
 from modelfetch.store.manifest import ManifestFile
@@ -201,12 +200,24 @@ def test_a_small_file_is_found_by_git_s_id(store: Store, root: Path) -> None:
         assert later.blobs.find_git_blob("0" * 40) is None
 
 
-def test_remembering_syncs_no_folder_twice(root: Path) -> None:
-    """A hint costs no fsync of its own; its folder costs those of its making, once."""
+def test_remembering_syncs_nothing(root: Path) -> None:
+    """A hint costs no fsync, nor does its folder, which is made once."""
     steps: list[str] = []
     with Store.open(str(root), Filesystem(steps.append)) as store, store.ingest("a") as ingest:
         for number in range(3):
             store.blobs.remember_git_blob(ingest, f"ab{number:038}", Blob(samples.sha256(b""), 0))
 
     assert 3 == steps.count("before alias.rename")
-    assert len(layout.alias("0" * 40)) - 1 == steps.count("before alias.folder.sync")
+    assert 2 == steps.count("before alias.folder")
+    assert [] == [step for step in steps if "alias" in step and "sync" in step]
+
+
+def test_a_commit_syncs_no_folder_that_every_store_has(root: Path) -> None:
+    """They are durable since the store was opened; what is new is one folder of blobs, durable in its own."""
+    steps: list[str] = []
+    with Store.open(str(root), Filesystem(steps.append)) as store, store.ingest("a") as ingest:
+        for data in (b"a", b"b"):
+            samples.write(store, ingest, data, data.decode())
+
+    assert 2 == steps.count("before blob.folder")
+    assert 2 == steps.count("before blob.folder.sync")
