@@ -23,16 +23,29 @@ from modelfetch.fetcher.attempt import Surroundings, carry_out
 from modelfetch.fetcher.watch import LOOKS
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
+from modelfetch.resumable_sha256 import STATE_FORMAT
 from modelfetch.store import layout
 from modelfetch.store.fs import Filesystem
-from modelfetch.store.journal import Begun, Claim, Granted, Head, Record, Segment, Settled, decode, encode
+from modelfetch.store.journal import Begun, Claim, Granted, Head, Record, Segment, Settled, State, decode, encode
 from modelfetch.store.processes import Process
 from modelfetch.store.store import Store
 from modelfetch.transfer.reader import Identity
 from modelfetch.transfer.segments import SEGMENT_BYTES
 from tests.loopback import CLOCK, fetch, from_hub, order_for, published_files
 from tests.unit.store import samples
-from tests.unit.store.partials import CONTENT, DIGESTS, ELSEWHERE, ENDED, FIRST, SECOND, THIRD, V1, leave, plant
+from tests.unit.store.partials import (
+    CONTENT,
+    DIGESTS,
+    ELSEWHERE,
+    ENDED,
+    FIRST,
+    SECOND,
+    THIRD,
+    V1,
+    leave,
+    plant,
+    state_after,
+)
 
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -40,6 +53,10 @@ SMALL = {"config.json": b"{}", "README.md": b"hello"}
 FILES = {**SMALL, "model.safetensors": CONTENT}
 PATIENCE_S = 120.0
 PACE = Rate(bytes_per_s=6 * 1024 * 1024)
+KEPT = [Segment(0, start, SEGMENT_BYTES, digest) for start, digest in zip((FIRST, SECOND), DIGESTS, strict=False)]
+"""What a journal says of the first two segments of the large file."""
+OTHER_STATE = state_after(64)[:32] + state_after(SECOND)[32:]
+"""A state that fits the length of the first segment, but not its bytes."""
 BEFORE, LATE = 1.0, 4e9
 """Stamps of claims that go before and behind any that is made now."""
 
@@ -160,13 +177,10 @@ def test_the_one_who_fetches_is_killed(hub: FixtureHub, tmp_path: Path) -> None:
 
 def other(volume: Path, *records: Record, process: Process = ELSEWHERE, version: Identity = V1) -> Path:
     """Leave the folder of an attempt that seems to be at work on the large file, and has its first two segments."""
-    segments = [
-        Segment(0, start, SEGMENT_BYTES, digest) for start, digest in zip((FIRST, SECOND), DIGESTS, strict=False)
-    ]
     with Store.open(str(volume), Filesystem()) as store:
         folder = leave(store, "other", [FIRST, SECOND], process)
         head = Head("other", "tests/first/uid-1", process)
-        plant(store, folder.parts, [head, *records, Begun(0, SHA256, version), *segments])
+        plant(store, folder.parts, [head, *records, Begun(0, SHA256, version), *KEPT])
     return volume / folder
 
 
@@ -268,6 +282,35 @@ def test_a_wait_can_be_stopped(hub: FixtureHub, tmp_path: Path) -> None:
     report = hurried(from_hub(hub, "org/name"), tmp_path, stop)
 
     assert (Reason.CANCELLED, 4) == (report.reason, stop.pauses)
+
+
+PLANTED: list[tuple[str, list[Record]]] = [
+    ("a longer file", [Begun(0, SHA256, replace(V1, size=SIZE * 3)), *KEPT]),
+    ("a huge file", [Begun(0, SHA256, replace(V1, size=1 << 61)), Segment(0, 1 << 60, SEGMENT_BYTES, DIGESTS[0])]),
+    ("an odd segment", [Begun(0, SHA256, V1), Segment(0, 5, 1 << 40, DIGESTS[0])]),
+    ("a state of other bytes", [Begun(0, SHA256, V1), *KEPT, State(0, SECOND, STATE_FORMAT, OTHER_STATE)]),
+    ("a state inside a segment", [Begun(0, SHA256, V1), *KEPT, State(0, 64, STATE_FORMAT, state_after(64))]),
+    ("another file's number", [Begun(1 << 60, SHA256, V1), Segment(1 << 60, 0, SEGMENT_BYTES, DIGESTS[0])]),
+    ("room without end", [Claim(f"k{number}", 1 << 61, BEFORE) for number in range(9)]),
+]
+
+
+@pytest.mark.parametrize("process", [ELSEWHERE, ENDED], ids=["alive", "over"])
+@pytest.mark.parametrize("records", [records for _, records in PLANTED], ids=[name for name, _ in PLANTED])
+def test_a_planted_journal_fails_no_fetch(
+    hub: FixtureHub, tmp_path: Path, records: list[Record], process: Process
+) -> None:
+    """Whatever it says of the file, the model is published as it is on the hub, and nothing outside is touched."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with Store.open(str(tmp_path / "store"), Filesystem()) as store:
+        folder = leave(store, "other", [FIRST, SECOND], process)
+        plant(store, folder.parts, [Head("other", "o", process), *records])
+    (tmp_path / "store" / "ingest" / "link.0000").symlink_to(outside)
+    report = hurried(from_hub(hub, "org/name"), tmp_path / "store", Hasty())
+
+    assert (None, FILES) == (report.reason, published_files(tmp_path / "store"))
+    assert ([], []) == (list(outside.iterdir()), samples.violations(tmp_path / "store"))
 
 
 def test_a_clock_that_was_put_back_keeps_nobody_waiting(hub: FixtureHub, tmp_path: Path) -> None:
