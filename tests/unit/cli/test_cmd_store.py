@@ -314,46 +314,7 @@ def test_gc_of_a_store_with_a_broken_manifest(root: Path) -> None:
     assert "to do: " in run.stderr
 
 
-# What is no store, and bad options
-
-COMMANDS = [("verify",), ("verify", "--repair"), ("ls",), ("du",), ("gc", "--yes"), ("gc", "--dry-run")]
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, Reason.STORAGE_UNSUITABLE),
-        (b"{", Reason.STORE_CORRUPT),
-        (b'{"id": "' + b"a" * 32 + b'", "layoutVersion": 2}', Reason.VERSION_SKEW),
-    ],
-    ids=["foreign", "unreadable", "newer"],
-)
-def test_what_is_no_store_is_refused(
-    command: tuple[str, ...], content: bytes | None, reason: Reason, tmp_path: Path
-) -> None:
-    """A foreign folder, an unreadable and a newer store end with their reason, and nothing in them changes."""
-    folder = tmp_path / "folder"
-    (folder / "blobs" / "sha256").mkdir(parents=True)
-    (folder / "blobs" / "sha256" / "mine").write_bytes(b"")
-    if content is not None:
-        (folder / "store.json").write_bytes(content)
-    before = snapshot(folder)
-    run = store(command[0], folder, *command[1:])
-
-    assert reason.row.exit_code == run.exit_code
-    assert before == snapshot(folder)
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("name", ["missing", "file", ""])
-def test_what_is_no_folder_is_refused(command: tuple[str, ...], name: str, tmp_path: Path) -> None:
-    """A path that leads to no folder is an option's fault, and no store is made there."""
-    (tmp_path / "file").write_bytes(b"")
-    run = store(command[0], tmp_path / name if name else "", *command[1:])
-
-    assert Reason.SPEC_INVALID.row.exit_code == run.exit_code
-    assert not (tmp_path / "missing").exists()
+# Bad options
 
 
 @pytest.mark.parametrize(
