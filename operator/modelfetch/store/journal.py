@@ -89,6 +89,11 @@ class Forgotten:
 
 
 @dataclass(frozen=True)
+class Reread:
+    """More of a file that was taken over was read again: shows those who wait for it that this attempt gets on."""
+
+
+@dataclass(frozen=True)
 class Settled:
     """The content with this key is a blob now, or somebody else's task again."""
 
@@ -100,8 +105,8 @@ class Closed:
     """The attempt has closed all its files and writes no more: what a process says last that ends in good order."""
 
 
-_WORDS: "dict[str, Record]" = {"granted": Granted(), "closed": Closed()}
-Record = Head | Claim | Granted | Begun | Segment | State | Forgotten | Settled | Closed
+_WORDS: "dict[str, Record]" = {"granted": Granted(), "reread": Reread(), "closed": Closed()}
+Record = Head | Claim | Granted | Begun | Segment | State | Forgotten | Reread | Settled | Closed
 
 
 @dataclass
@@ -214,8 +219,6 @@ def _fields(record: Record) -> list[object]:
             return ["head", FORMAT, SEGMENT_BYTES, attempt, owner, process.as_list()]
         case Claim(key, size, stamp):
             return ["claim", key, size, stamp]
-        case Granted():
-            return ["granted"]
         case Begun(number, key, identity):
             return ["begun", number, key, identity.etag, identity.last_modified, identity.size]
         case Segment(number, start, length, digest):
@@ -226,8 +229,8 @@ def _fields(record: Record) -> list[object]:
             return ["forgotten", number]
         case Settled(key):
             return ["settled", key]
-        case Closed():
-            return ["closed"]
+        case Granted() | Reread() | Closed():
+            return [type(record).__name__.lower()]
 
 
 def _record(line: bytes) -> Record | None:

@@ -13,13 +13,16 @@ from modelfetch.reasons import Reason
 from modelfetch.resumable_sha256 import STATE_FORMAT
 from modelfetch.store.facts import Facts
 from modelfetch.store.fs import Volume
-from modelfetch.store.journal import Begun, FileLog, Forgotten, Segment, State
+from modelfetch.store.journal import Begun, FileLog, Forgotten, Reread, Segment, State
 from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
 from modelfetch.store.private_file import PrivateFile
 from modelfetch.transfer.reader import Identity
 from modelfetch.transfer.segments import SEGMENT_BYTES, contiguous_bytes, is_segment
 from modelfetch.transfer.sink import NOTHING, Kept
+
+_SHOWN_SEGMENTS = 32
+"""Segments that are read again between two records of it: 128 MiB, a few seconds also on a slow disk."""
 
 
 class Partial:
@@ -127,8 +130,10 @@ class RecordedPartial:
         if size is None or not self._log.segments:
             return NOTHING
         room = memoryview(bytearray(SEGMENT_BYTES))
-        for start, (length, digest) in sorted(self._log.segments.items()):
+        for count, (start, (length, digest)) in enumerate(sorted(self._log.segments.items()), 1):
             check()
+            if count % _SHOWN_SEGMENTS == 0:
+                self._journal.append([Reread()])
             if not (is_segment(start, length, size) and self._has(start, room[:length], digest)):
                 del self._log.segments[start]
         if self.partial.size_bytes() > size:

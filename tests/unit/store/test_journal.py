@@ -18,6 +18,7 @@ from modelfetch.store.journal import (
     Head,
     Log,
     Record,
+    Reread,
     Segment,
     Settled,
     State,
@@ -45,6 +46,7 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Segment, numbers, offsets, offsets, st.binary(min_size=32, max_size=32)),
     st.builds(State, numbers, offsets, texts, st.binary(max_size=120)),
     st.builds(Forgotten, numbers),
+    st.builds(Reread),
     st.builds(Settled, keys),
     st.builds(Closed),
 )

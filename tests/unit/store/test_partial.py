@@ -180,6 +180,19 @@ def test_a_segment_that_no_file_has_is_left_out(hard_store: Store, segments: dic
         assert frozenset() == again(ingest, lambda log: replace(log, segments=segments)).kept(nothing).segments
 
 
+def test_a_long_look_at_what_is_kept_shows_that_it_gets_on(hard_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others that wait for the file see the journal grow, and what it says of the file stays."""
+    monkeypatch.setattr("modelfetch.store.partial._SHOWN_SEGMENTS", 1)
+    with hard_store.ingest("a") as ingest:
+        receive(ingest, ALL, hashed=SECOND)
+        ingest.checkpoint()
+        partial = again(ingest)
+        before, length = journal_of(ingest).files, journal_of(ingest).read_bytes
+        partial.kept(nothing)
+
+        assert (before, True) == (journal_of(ingest).files, journal_of(ingest).read_bytes > length)
+
+
 def test_a_look_at_what_is_kept_can_be_stopped(hard_store: Store) -> None:
     """Reading 1 TiB again takes an hour: the attempt asks for each segment whether it shall end."""
 
