@@ -86,8 +86,8 @@ class Engine:
         """Return how many threads move any file, and how many small ones only."""
         if self._files == 1:
             return 1, 0
-        large = min(self._files, work.large)
-        return large, min(len(work) - work.large, self._budget - large)
+        large = min(self._files, len(work.large))
+        return large, min(len(work.small), self._budget - large)
 
 
 class _Crew:
@@ -146,7 +146,7 @@ class _Crew:
         with self._lock:
             is_first, self._is_shared = not self._is_shared, True
         if is_first:
-            for _ in range(max(0, min(SHARED_FILES, len(self._work)) - len(self._threads))):
+            for _ in range(max(0, min(SHARED_FILES, len(self._work.small)) - len(self._threads))):
                 self._start(self._move_small)
 
 

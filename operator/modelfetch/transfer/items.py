@@ -57,30 +57,28 @@ class Work:
     """The items that are left, larger ones first, and what went wrong."""
 
     def __init__(self, items: Iterable[Item]) -> None:
-        self._items = deque(sorted(items, key=_size_order))
-        self.large = sum(not item.is_small for item in self._items)
-        """How many there are from the left end that are not small."""
+        ordered = sorted(items, key=_size_order)
+        self.large = deque(item for item in ordered if not item.is_small)
+        self.small = deque(item for item in ordered if item.is_small)
         self._errors: list[Exception] = []
         self._aborted = Event()
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.large) + len(self.small)
 
     def next(self) -> Item | None:
-        """Return the largest item that is left; None when there is none or an error was met."""
+        """Return the next item, a small one when no other is left; None when there is none or an error was met."""
         with self._lock:
-            if not self._items or self._errors:
-                return None
-            self.large -= self.large > 0
-            return self._items.popleft()
+            return self._next_of(self.large or self.small)
 
     def next_small(self) -> Item | None:
-        """Return the smallest item that is left; None when only large ones are or an error was met."""
+        """Return the next small item; None when there is none or an error was met."""
         with self._lock:
-            if len(self._items) == self.large or self._errors:
-                return None
-            return self._items.pop()
+            return self._next_of(self.small)
+
+    def _next_of(self, items: deque[Item]) -> Item | None:
+        return items.popleft() if items and not self._errors else None
 
     def fail(self, error: Exception) -> None:
         """Nothing new is begun; what has begun stops too when no other attempt could use it."""

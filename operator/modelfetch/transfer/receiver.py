@@ -191,6 +191,8 @@ class _Run:
         while data:
             size = min(len(data), segment_room(self.position))
             offset = self.position - self._begin
+            if not offset:
+                self._check_space()
             self._current_room()[offset : offset + size] = data[:size]
             self.position += size
             self._target.count(size)
@@ -250,9 +252,10 @@ class _Run:
         limit = self._reception.max_size
         if limit is not None and end > limit:
             raise FetchError(Reason.SIZE_LIMIT_EXCEEDED, f"expected at most {limit} bytes, got more")
+
+    def _check_space(self) -> None:
         free = self._target.free_bytes
-        at_segment = self.position == self._begin
-        if self._reception.expected_size is None and free is not None and at_segment and free() < FREE_RESERVE_BYTES:
+        if self._reception.expected_size is None and free is not None and free() < FREE_RESERVE_BYTES:
             raise FetchError(
                 Reason.INSUFFICIENT_STORAGE,
                 f"expected at least {FREE_RESERVE_BYTES} bytes free while receiving a file of unknown size",
