@@ -4,6 +4,7 @@ import errno
 
 import pytest
 
+from modelfetch.api.order import OrderTransfer
 from modelfetch.reasons import Reason
 from tests.loopback import published_files
 from tests.storage.ground import BLOB, LARGE, MODEL, WEIGHTS, Ground
@@ -75,6 +76,18 @@ def test_f52_eio_on_fsync(ground: Ground) -> None:
     failed = next(call.inode for call in calls if call.code == errno.EIO)
 
     assert ["fsync"] == [call.op for call in since_failure(calls) if call.inode == failed and call.op in USES]
+
+
+def test_f52_eio_on_fsync_in_the_midst_of_a_file(ground: Ground) -> None:
+    """The same where the bytes received so far are made durable while more are coming: the next attempt begins anew."""
+    ground.volume.break_down(Rule("fsync", FILES, errno=errno.EIO, times=1, lie="lost"))
+    report = ground.fetch("large", transfer=OrderTransfer(bandwidth_bytes_per_s=4_000_000))
+    ground.require_refused(report, Reason.STORAGE_IO_ERROR, "large")
+    calls = ground.volume.calls()
+    failed = next(call.inode for call in calls if call.code == errno.EIO)
+
+    assert "'file.checkpoint'" in (report.message or "")
+    assert 1 == sum(call.op == "fsync" and call.inode == failed for call in calls)
 
 
 def test_f52_eio_on_fsync_of_a_folder(ground: Ground) -> None:
