@@ -1,6 +1,6 @@
 """A program: `python -m tests.storage.serve FOLDER MOUNTPOINT [BYTES]` mounts FOLDER at MOUNTPOINT, with faults.
 
-It lives in a mount namespace of its own, so that the mount is reached as /proc/<pid>/root/MOUNTPOINT and ends with the
+It lives in a mount namespace of its own, so that the mount is seen through its root in /proc alone, and ends with the
 program, whatever happens to the test. Lines of JSON on standard input switch the rules and ask what was called; the end
 of standard input ends the program. With BYTES, FOLDER is a volume of that size in memory.
 """
