@@ -9,12 +9,31 @@ from modelfetch.store.store import Store
 from tests.crash.ledger import Task
 from tests.unit.store import samples
 
-PIECES = [b"", b'{"a":1}', samples.SHARED, b"tokens" * 3000, b"large" * 9000]
-"""Contents of files: none, small ones, and some of several segments where those are small."""
+PIECES = [b"", samples.SHARED, b"tokens" * 3000]
+"""Contents of files that models share: none, a small one, and one of several segments where those are small."""
 
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+class Enough(BaseException):
+    """As many steps were taken as were asked for."""
+
+
+@dataclass
+class Count:
+    """What all examples of one run took; `wanted` rules are enough."""
+
+    wanted: int = 0
+    rules: int = 0
+    steps: int = 0
+    kills: int = 0
+    failures: int = 0
+    publishes: int = 0
+
+
+COUNT = Count()
 
 
 @dataclass
@@ -24,7 +43,6 @@ class Mortal:
     at: int | None = None
     then: Callable[[], None] = lambda: None
     is_dead: bool = False
-    steps: int = 0
 
     def arm(self, at: int | None, then: Callable[[], None]) -> None:
         self.at, self.then = at, then
@@ -32,7 +50,7 @@ class Mortal:
     def __call__(self, _step: str) -> None:
         if self.is_dead:
             raise Killed
-        self.steps += 1
+        COUNT.steps += 1
         if self.at is not None:
             self.at -= 1
             if self.at < 0:
@@ -58,23 +76,11 @@ class Writer:
     """Whether a blob that it relies on may have been taken away by hand."""
 
 
-@dataclass
-class Count:
-    """What all examples of one run took."""
-
-    rules: int = 0
-    steps: int = 0
-    kills: int = 0
-    publishes: int = 0
-
-
-COUNT = Count()
-
-
 def content_of(name: str) -> samples.Content:
-    """Return the files that a content's name stands for: a number whose bits choose among the pieces."""
+    """Return the files that a content's name stands for: a number whose bits choose pieces, and a large file."""
     chosen = [number for number in range(len(PIECES)) if int(name) >> number & 1]
-    return {"name.txt": name.encode(), **{f"sub/{number}.bin": PIECES[number] for number in chosen}}
+    own = {"name.txt": name.encode(), "own.bin": name.encode().ljust(64) * 700}
+    return {**own, **{f"sub/{number}.bin": PIECES[number] for number in chosen}}
 
 
 def open_files(attempt: str) -> list[int]:

@@ -28,3 +28,11 @@ def test_everything_at_once(part: int, quick_folder: Path, pytestconfig: pytest.
     count = json.loads(ended.stdout)
     assert count["rules"] >= STEPS // PARTS
     assert min(count["publishes"], count["kills"]) > FEWEST
+
+
+def test_a_planted_error_is_noticed(quick_folder: Path) -> None:
+    """Sweeping an attempt at work does not go unseen."""
+    command = [sys.executable, "-m", *PROGRAM, str(STEPS // PARTS), "1", "hard", str(quick_folder), "sweep-the-living"]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1200)
+
+    assert (1, True) == (ended.returncode, "No such file or directory" in ended.stderr)
