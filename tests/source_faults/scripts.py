@@ -60,11 +60,11 @@ def cut_in_file(
     return script
 
 
-def holding(turned: Turned, script: Script, stall_at: int, trickle: int = 0) -> Script:
-    """Return a script that stops in the middle while time goes by."""
+def holding(turned: Turned, script: Script, stall_at: int, trickle: int = 0, jump_s: float = LOOK_JUMP_S) -> Script:
+    """Return a script that stops in the middle while time goes by, `jump_s` at each look."""
 
     def script_that_holds(request: Request) -> Answer:
-        return replace(script(request), stall_at=stall_at, trickle=trickle, held=lambda: turned.jump(LOOK_JUMP_S))
+        return replace(script(request), stall_at=stall_at, trickle=trickle, held=lambda: turned.jump(jump_s))
 
     return script_that_holds
 

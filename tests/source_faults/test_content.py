@@ -13,7 +13,7 @@ from tests.source_faults.scene import Scene, require_ended, require_published
 from tests.source_faults.scripts import LARGE, SMALL, changed, first, flipped, good
 
 RETRIES = 2
-BOMB_BYTES = 64 << 20
+BOMB_BYTES = 16 << 20
 
 
 def lying(content: bytes, difference: int) -> Script:

@@ -135,7 +135,7 @@ def try_it(size: int, script: list[Fault], etag: str | None, has_size: bool, con
     has_size=st.booleans(),
     connections=st.sampled_from([1, 1, 4]),
 )
-@settings(max_examples=200)
+@settings(max_examples=150)
 def test_a_fetch_ends_rightly_or_with_a_reason(
     size: int, script: list[Fault], etag: str | None, has_size: bool, connections: int
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_fetch_ends_rightly_or_with_a_reason(
 
 
 @given(script=faults(["cut", "reset", "status", "etag", "good"]), size=st.sampled_from(SIZES))
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_trouble_of_a_moment_is_survived_by_trying_again(script: list[Fault], size: int) -> None:
     """Where nothing is wrong but connections and statuses, fetch after fetch goes on, and the last one publishes."""
     content, requests = LARGE[:size], 0

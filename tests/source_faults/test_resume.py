@@ -150,7 +150,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-@pytest.mark.parametrize("cut", [5000, SEGMENT_BYTES, len(LARGE) - 1])
+@pytest.mark.parametrize("cut", [5000, SEGMENT_BYTES])
 @pytest.mark.parametrize("has_digest", [True, False], ids=["digest", "no digest"])
 def test_f67_resume_that_lies(scene: Scene, lie: Script, cut: int, has_digest: bool) -> None:
     """F67: an answer to a resume that is not exactly the rest is never appended: the file is taken from 0, once."""

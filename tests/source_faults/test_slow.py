@@ -103,12 +103,13 @@ def test_f75_the_deadline_comes_first(scene: Scene, content: bytes) -> None:
 
 
 def test_f75_slow_but_steady_is_no_stall(scene: Scene) -> None:
-    """F75: two KiB a second are slow, but no stall: the file comes by one request."""
-    with evil_server(holding(scene.turned, good(SMALL), 10, trickle=2048)) as server:
+    """F75: four KiB a second for longer than the stall timeout are slow, but no stall: the file comes by one request."""
+    steady = holding(scene.turned, good(SMALL), 10, trickle=1024, jump_s=0.25)
+    with evil_server(steady) as server:
         ending = scene.fetch(server.url(), SMALL)
 
     require_published(ending, {"file": SMALL})
-    assert (1, True) == (len(server.requests), ending.took_s > 40)
+    assert (1, True) == (len(server.requests), ending.took_s > STALL_S)
 
 
 def test_f75_over_tls(scene: Scene, authority: trustme.CA, ca_file: str) -> None:
