@@ -103,7 +103,7 @@ def test_f75_the_deadline_comes_first(scene: Scene, content: bytes) -> None:
 
 
 def test_f75_slow_but_steady_is_no_stall(scene: Scene) -> None:
-    """F75: four KiB a second for longer than the stall timeout are slow, but no stall: the file comes by one request."""
+    """F75: four KiB a second, for longer than the stall timeout, are slow but no stall: one request brings the file."""
     steady = holding(scene.turned, good(SMALL), 10, trickle=1024, jump_s=0.25)
     with evil_server(steady) as server:
         ending = scene.fetch(server.url(), SMALL)
