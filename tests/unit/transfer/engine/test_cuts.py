@@ -24,12 +24,12 @@ def test_a_cut_costs_nothing(cut: int, known: bool) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 65_537, SEGMENT_BYTES - 1])
-def test_a_cut_of_one_of_many_costs_nothing(cut: int) -> None:
-    """With several connections, too, a broken segment goes on where it broke."""
+def test_a_cut_of_one_of_many_costs_little(cut: int) -> None:
+    """With several connections a broken segment goes on where it broke; at most what others took over comes twice."""
     with evil_server(cutting(LARGE, cut, cut, cut)) as server:
         received = Rig(connections=3).fetch(server, exactly(LARGE))
 
-    assert (True, True) == (received == LARGE, server.bytes_sent <= len(LARGE))
+    assert (True, True) == (received == LARGE, server.bytes_sent <= len(LARGE) + 2 * SEGMENT_BYTES)
 
 
 def test_a_reset_is_a_cut() -> None:
