@@ -11,6 +11,7 @@ from modelfetch.devcluster.hub import FixtureHub
 
 pytest.register_assert_rewrite("tests.storage.ground")
 
+from tests.loopback import fetch, from_hub  # noqa: E402
 from tests.storage.ground import REPOSITORIES, Ground  # noqa: E402 - the line above comes first
 from tests.storage.mounts import Volume, mounted  # noqa: E402
 
@@ -29,10 +30,8 @@ def volume(tmp_path: Path) -> Iterator[Volume]:
 
 @pytest.fixture
 def ground(volume: Volume, hub: FixtureHub) -> Ground:
-    ground = Ground(volume, hub)
-    assert ground.fetch("kept").ok
-    volume.calls()
-    return ground
+    assert fetch(from_hub(hub, "org/kept", name="kept"), volume.below).ok
+    return Ground(volume, hub)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def mounted(below: Path, target: Path, size_bytes: int = 0) -> Iterator[Volume]:
     below.mkdir(exist_ok=True)
     sizes = [str(size_bytes)] if size_bytes else []
     target.mkdir()
-    command = [sys.executable, "-m", "tests.storage.serve", str(below), str(target), *sizes]
+    command = [sys.executable, "-S", "-m", "tests.storage.serve", str(below), str(target), *sizes]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
