@@ -58,6 +58,12 @@ class Claims:
         """Whether there is nothing left to receive."""
         return not self._under_way and not self._has_fresh()
 
+    def learn(self, size: int) -> None:
+        """The file, of which the one segment without an end is under way and nothing has come yet, has `size` bytes."""
+        [segment] = self._under_way.values()
+        segment.span = Span(0, min(self._segment_bytes, size))
+        self._size, self._fresh = size, min(self._segment_bytes, size)
+
     def room(self) -> int:
         """Return how many connections could receive something: a segment each."""
         if not self._size:

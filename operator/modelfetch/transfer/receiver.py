@@ -39,7 +39,7 @@ class Target:
 
     `count` is told how many came and `drop` how many of them were thrown away, `hold` delays them to keep a bandwidth,
     `write` takes whole segments, `busy` is told when the server asks for fewer requests, `free_bytes` is asked where
-    the size is unknown.
+    the size was not listed.
     """
 
     reader: Reader
@@ -186,6 +186,9 @@ class _Run:
         """Copy `data` into the current buffer; the Sink that the reader calls."""
         if self.is_unwanted():
             self.raise_unwanted()
+        if self._end is None:
+            # Learnt from the answer, perhaps.
+            self._end = self._reception.expected_size
         self._check_bounds(self.position + len(data))
         self._target.hold(len(data), self.is_unwanted)
         while data:
@@ -255,7 +258,7 @@ class _Run:
 
     def _check_space(self) -> None:
         free = self._target.free_bytes
-        if self._reception.expected_size is None and free is not None and free() < FREE_RESERVE_BYTES:
+        if not self._reception.is_listed and free is not None and free() < FREE_RESERVE_BYTES:
             raise FetchError(
                 Reason.INSUFFICIENT_STORAGE,
                 f"expected at least {FREE_RESERVE_BYTES} bytes free while receiving a file of unknown size",

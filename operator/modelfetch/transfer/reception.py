@@ -52,6 +52,8 @@ class Reception:
     ) -> None:
         self.buffers = buffers
         self.expected_size = file.size
+        self.is_listed = file.size is not None
+        """Whether the size was known before anything was asked for."""
         self.max_size = file.max_size
         self.identity: Identity | None = file.kept.identity if file.kept.segments else None
         self.web_page: str | None = None
@@ -173,6 +175,9 @@ class Reception:
             if self._splits and not identity.is_strong:
                 raise RangeIgnored("nothing to tell versions apart by")
             self._splits = self._splits or (identity.is_strong and identity.serves_parts)
+            if self.identity is None and wanted is None and size is not None:
+                self._claims.learn(size)
+                self.expected_size = size
             is_news = self.identity is None or not self.identity.is_strong
             if is_news:
                 self.identity = identity

@@ -114,3 +114,18 @@ def test_the_first_wins() -> None:
     assert segment is not None
 
     assert (True, False) == (claims.win(segment, 1), claims.win(segment, 1))
+
+
+def test_a_size_that_is_learnt_makes_segments() -> None:
+    """Once the answer said how large the file is, what is under way ends with its segment, and there are more."""
+    claims = Claims(None, segment_bytes=STEP)
+    first = claims.next(0, 0)
+    assert first is not None
+    claims.learn(25)
+
+    assert (3, Span(0, STEP), 25, Span(STEP, 2 * STEP)) == (
+        claims.room(),
+        first.span,
+        claims.run_end(first),
+        (after := claims.follow(first, 0)) and after.span,
+    )

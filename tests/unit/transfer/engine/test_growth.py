@@ -4,10 +4,13 @@ import threading
 import time
 from dataclasses import replace
 
+import pytest
+
 from modelfetch.transfer.segments import SEGMENT_BYTES
 from modelfetch.transfer.tuner import Tuner
+from modelfetch.transfer.verifier import Expected
 from tests.fakes.evil_server import Answer, EvilServer, Request, Script, evil_server, file_answer, in_turn, serve_file
-from tests.unit.transfer.engine.rig import LARGE, Rig, exactly
+from tests.unit.transfer.engine.rig import LARGE, Rig, exactly, sha256
 
 FIRST, SECOND, THIRD = (
     f"bytes=0-{SEGMENT_BYTES - 1}",
@@ -40,7 +43,8 @@ def breaking_when(met: threading.Event, at: int) -> Script:
     return lambda request: replace(file_answer(request, LARGE), stall_at=at, held=hold)
 
 
-def test_connections_are_added_to_a_file_under_way() -> None:
+@pytest.mark.parametrize("size", [len(LARGE), None], ids=["listed", "learnt"])
+def test_connections_are_added_to_a_file_under_way(size: int | None) -> None:
     """The one request for all ends with its segment, the rest comes by segments; no byte is sent twice."""
     rig, all_there = Rig(), threading.Event()
     rig.transfer, rig.tuner = rig.transfer.model_copy(update={"connections_per_file": 3}), Eager(3)
@@ -51,7 +55,7 @@ def test_connections_are_added_to_a_file_under_way() -> None:
         return file_answer(request, LARGE)
 
     with evil_server(in_turn(breaking_when(all_there, 100_000), later)) as server:
-        received = rig.fetch(server, exactly(LARGE))
+        received = rig.fetch(server, Expected(size, sha256(LARGE)))
 
     assert (True, ["", f"bytes=100000-{SEGMENT_BYTES - 1}", SECOND, THIRD], len(LARGE)) == (
         received == LARGE,
