@@ -175,7 +175,10 @@ def _prepare(volume: Volume) -> str:
         # Who wrote store.json had made all of them durable before: only what somebody took away since is made again.
         if known is None or not _is_folder(volume, folder):
             volume.make_folders(folder, step="store.folder")
-    if known is None:
+    if known is not None:
+        # Whoever wrote it may have been killed before the name was durable.
+        volume.sync_folder((), step="store.known")
+    else:
         data, private = canonical(StoreFile(id=store_id)), layout.ingest("store", secrets.token_hex(4))
         volume.put(data, private, layout.STORE_FILE, step="store")
     return store_id
