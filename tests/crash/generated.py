@@ -45,6 +45,8 @@ class Generated(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.size = size
         self.sent = 0
+        self.asked: list[tuple[int, int]] = []
+        """Start and end of what each request wanted."""
         self.open = 0
         self._limit: int | None = None
         self.most_open = 0
@@ -127,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = _RANGE.fullmatch(self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         end = min(self.server.size, int(asked[2]) + 1) if asked and asked[2] else self.server.size
+        self.server.asked.append((start, end))
         self.send_response(206 if asked else 200)
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{self.server.size}")

@@ -13,10 +13,11 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelfetch.store.journal import decode
 from tests.crash.generated import Generated, serving, sha256_of
 
 GOAL = 1.02
@@ -26,12 +27,17 @@ _UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of it: bytes sent in all, killed runs, answers at once at the most, how the last run ended."""
+    """What came of it.
+
+    Bytes sent in all, killed runs, answers at once at the most, segments that were asked for although an earlier run
+    had written them down, how the last run ended.
+    """
 
     size: int
     sent: int
     kills: int
     connections: int
+    again: int
     exit_code: int
     is_right: bool
 
@@ -55,18 +61,40 @@ def points(size: int, kills: int, seed: int) -> list[int]:
     return [end - start for start, end in zip([0, *marks], marks, strict=False)]
 
 
-def trial(size: int, kills: int, seed: int, store: Path, say: Callable[[str], None] = lambda _line: None) -> Trial:
-    """Kill that often, then let one run end."""
+def trial(
+    size: int,
+    kills: int,
+    seed: int,
+    store: Path,
+    say: Callable[[str], None] = lambda _line: None,
+    more: Sequence[str] = (),
+) -> Trial:
+    """Kill that often, then let one run end; `more` are further options of the program."""
     digest = sha256_of(size)
     with serving(size) as server:
-        pull = command(server, store, digest)
-        done = 0
+        pull = [*command(server, store, digest), *more]
+        done = again = 0
         for number, after in enumerate(points(size, kills, seed), 1):
+            kept, asked = written_down(store), len(server.asked)
             done += kill_after(server, pull, after)
+            again += asked_again(kept, server.asked[asked:])
             say(f"kill {number} after {after} bytes more: {server.sent} of {size} sent")
+        kept, asked = written_down(store), len(server.asked)
         code = subprocess.run(pull, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+        again += asked_again(kept, server.asked[asked:])
         is_right = _is_right(store, digest, size)
-        return Trial(size, server.sent, done, server.most_open, code, is_right)
+        return Trial(size, server.sent, done, server.most_open, again, code, is_right)
+
+
+def written_down(store: Path) -> set[int]:
+    """Return the starts of the segments that the journals have."""
+    logs = [decode(path.read_bytes()) for path in store.glob("ingest/*/journal")]
+    return {start for log in logs if log is not None for file in log.files.values() for start in file.segments}
+
+
+def asked_again(kept: set[int], asked: list[tuple[int, int]]) -> int:
+    """Return how many of these segments are among what was asked for."""
+    return sum(any(begin <= start < end for begin, end in asked) for start in kept)
 
 
 def kill_after(server: Generated, pull: list[str], size: int) -> bool:
@@ -103,6 +131,7 @@ def main() -> int:
     flags.add_argument("--kills", type=int, default=20)
     flags.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     flags.add_argument("--folder", type=Path, default=None, help="where the store is made; default: the temporary one")
+    flags.add_argument("--connections", default="16", help="of the program; each may lose a segment with a kill")
     options = flags.parse_args()
     sys.stdout.write(f"seed {options.seed}\n")
 
@@ -111,7 +140,8 @@ def main() -> int:
         sys.stdout.flush()
 
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="modelfetch-kills-") as folder:
-        found = trial(options.size, options.kills, options.seed, Path(folder) / "store", say)
+        more = ["--connections", options.connections]
+        found = trial(options.size, options.kills, options.seed, Path(folder) / "store", say, more)
     say(f"{found.kills} kills, at most {found.connections} connections: {found.ratio:.4f} of the file was sent")
     return 0 if found.is_right and found.exit_code == 0 and found.ratio <= GOAL else 1
 

@@ -15,7 +15,7 @@ from modelfetch.reasons import Reason
 from modelfetch.store.journal import FileLog, decode
 from modelfetch.transfer.segments import SEGMENT_BYTES
 from tests.crash.generated import MIB, serving, sha256_of
-from tests.crash.killed_pulls import GOAL, PATIENCE_S, command, trial
+from tests.crash.killed_pulls import GOAL, PATIENCE_S, asked_again, command, trial
 from tests.unit.store import samples
 
 SIZE = 256 * MIB
@@ -33,8 +33,9 @@ def test_killed_at_random_points(quick_folder: Path, seed: int) -> None:
     """Twenty kills cost the segments in flight and nothing else, and the end is verified."""
     found = trial(SIZE, KILLS, seed, quick_folder / "store")
 
-    assert (KILLS, 0, True) == (found.kills, found.exit_code, found.is_right), f"seed {seed}"
-    assert found.sent <= GOAL * SIZE + KILLS * found.connections * SEGMENT_BYTES, f"seed {seed}"
+    assert (KILLS, 0, 0, True) == (found.kills, found.again, found.exit_code, found.is_right), f"seed {seed}"
+    # What was in the sockets' buffers counts as sent, too: on a busy machine as much again.
+    assert found.sent <= GOAL * SIZE + KILLS * found.connections * 2 * SEGMENT_BYTES, f"seed {seed}"
     assert [] == samples.violations(quick_folder / "store")
 
 
@@ -56,14 +57,13 @@ def test_told_to_end(quick_folder: Path) -> None:
         server.hold(None)
         assert server.wait_until_idle(PATIENCE_S)
         [(is_closed, [file])] = journals(store)
-        before = server.sent
+        asked = len(server.asked)
         code = subprocess.run(pull, stdout=subprocess.DEVNULL, check=False).returncode
-        fetched = server.sent - before
 
     assert (True, Reason.CANCELLED.row.exit_code, True) == (reached, process.returncode, is_closed)
     assert 0 < file.states[-1].size <= file.size_bytes < size
     assert (0, []) == (code, samples.leftovers(store))
-    assert fetched <= size - file.size_bytes + server.most_open * SEGMENT_BYTES
+    assert 0 == asked_again(set(file.segments), server.asked[asked:])
 
 
 @pytest.fixture
