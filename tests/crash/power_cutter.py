@@ -178,6 +178,7 @@ def cut_after_kill(case: Case, point: Point, root: Path, after: State) -> dict[s
     before = state(root)
     end_of_run = Point(None, (), 0)
     status = run_until(case, point, root, die)
+    name_alike(2)
     run_until(case, end_of_run, root, partial(cut_and_die, case.disk.root))
     case.disk.remount()
     return told(point, status, samples.violations(root) + lost(before, state(root), after, is_over=True))

@@ -74,11 +74,13 @@ class NameFirst(NoFileSync):
 
     file: type[PrivateFile] = UnsyncedContent
 
-    def sync_folder(self, path: Steps, *, step: str) -> None:
-        super().sync_folder(path, step=step)
-        for name in self.names(path) if step == "blob" else ():
-            with self.folder(path) as folder:
-                self.complete(os.open(name, os.O_RDONLY, dir_fd=folder))
+    def link(self, source: Steps, target: Steps, *, step: str) -> bool:
+        is_new = super().link(source, target, step=step)
+        if is_new and step == "blob.link":
+            self.sync_folder(target[:-1], step="blob")
+            with self.folder(target[:-1]) as folder:
+                self.complete(os.open(target[-1], os.O_RDONLY, dir_fd=folder))
+        return is_new
 
     def complete(self, fd: int) -> None:
         """Do what should have come before the name."""
