@@ -178,7 +178,7 @@ class Exchange:
         handle.setopt(pycurl.HTTPHEADER, self._header_lines())
         handle.setopt(pycurl.NOBODY, int(self._request.method == "HEAD"))
         handle.setopt(pycurl.FRESH_CONNECT, int(self._request.fresh))
-        # One connection of HTTP/2 shares one window, and costs half as much again: for small files, not for large ones.
+        # One connection of HTTP/2 shares one window, and costs a third more: for small files, not for large ones.
         version = pycurl.CURL_HTTP_VERSION_1_1 if self._request.is_large else pycurl.CURL_HTTP_VERSION_2TLS
         handle.setopt(pycurl.HTTP_VERSION, version)
         handle.setopt(pycurl.PIPEWAIT, int(self._may_share()))
