@@ -13,9 +13,7 @@ class SizedReader:
     reader: Reader
     learn: Callable[[int], None]
 
-    def read(
-        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
-    ) -> None:
+    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never) -> None:
         """Read as the wrapped reader does."""
 
         def opened_and_learnt(identity: Identity) -> None:
