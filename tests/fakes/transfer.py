@@ -88,9 +88,7 @@ class ScriptedReader:
         self.steps = list(steps)
         self.reads: list[tuple[Span, Identity | None]] = []
 
-    def read(
-        self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never
-    ) -> None:
+    def read(self, span: Span, sink: Sink, expected: Identity | None, opened: Opened, is_over: IsOver = never) -> None:
         """Do what the next step says."""
         self.reads.append((span, expected))
         self.steps[min(len(self.reads), len(self.steps)) - 1](span, sink, opened)
