@@ -101,7 +101,7 @@ class Ground:
         found = [f"beside the store: {name}" for name in beside]
         for path in sorted(self.store.rglob("*")):
             place = path.relative_to(self.store)
-            if place.parts[0] in ("ingest", "trash") and len(place.parts) > 1:
+            if place.parts[0] in ("ingest", "trash") and not _is_for_the_next_attempt(path, place):
                 found.append(f"left over: {place}")
             elif path.is_file() and place.parts[:2] == ("blobs", "sha256"):
                 whole = hashlib.sha256(path.read_bytes()).hexdigest() == path.name
@@ -109,6 +109,15 @@ class Ground:
             if CANARY in str(place) or (path.is_file() and CANARY.encode() in path.read_bytes()):
                 found.append(f"holds the token: {place}")
         return found
+
+
+def _is_for_the_next_attempt(path: Path, place: Path) -> bool:
+    """Tell whether it is what a failed attempt may leave: its folder with a journal, and pins on whole blobs."""
+    if path.is_dir():
+        return (place.parts[0] == "ingest" and len(place.parts) <= 2) or len(place.parts) == 1
+    kind, _, digest = path.name.partition("-")
+    is_pin = kind == "pin" and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    return place.parts[0] == "ingest" and (path.name == "journal" or is_pin)
 
 
 def reach(*addresses: str) -> list[str]:

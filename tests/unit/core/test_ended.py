@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ SEEN = PodEnd(terminated=True)
 ENDS = st.builds(PodEnd, terminated=st.booleans(), forced=st.booleans(), lost=st.booleans())
 
 
-def _job(attempt: int = 1, *pods: PodEnd, **changes: object) -> JobSeen:
+def _job(attempt: int = 1, *pods: PodEnd, **changes: Any) -> JobSeen:
     ended = looks.ended_job(attempt=attempt, pods_ended=len(pods), pods=pods)
     return replace(ended, created_at=looks.NOW + timedelta(minutes=attempt), **changes)
 
