@@ -38,7 +38,7 @@ test: setup disk-tools ## Run everything that CI checks; the last lines count te
 	exit $$status
 
 test-unit: setup ## Run the tests that need no cluster
-	@$(PYTEST) -n auto --maxprocesses 8 -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
+	@$(PYTEST) -n auto --maxprocesses 8 --dist worksteal -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
 
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)

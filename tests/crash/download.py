@@ -10,6 +10,7 @@ from modelfetch.resumable_sha256 import restore_sha256, resumable_sha256, saved_
 from modelfetch.store import layout
 from modelfetch.store.adoption import Adoption
 from modelfetch.store.attempts import neighbours
+from modelfetch.store.faults import Vanished
 from modelfetch.store.ingest import Ingest
 from modelfetch.store.journal import Settled
 from modelfetch.store.manifest import Owner
@@ -68,11 +69,14 @@ def key(data: bytes) -> str:
 
 
 def is_here(store: Store, ingest: Ingest, data: bytes) -> bool:
-    """Keep the blob where it is here and intact; a damaged one is set aside."""
+    """Keep the blob where it is here and intact; a damaged one is set aside, one that a removal took is not here."""
     blob = store.blobs.pin(ingest, samples.sha256(data), len(data))
     if blob is None:
         return False
-    verdict = read_again(store.volume, blob, None, lambda: None)
+    try:
+        verdict = read_again(store.volume, blob, None, lambda: None)
+    except Vanished:
+        return False
     if verdict is Verdict.DAMAGED:
         set_aside(ingest, blob)
     return verdict is Verdict.INTACT
