@@ -21,8 +21,10 @@ class SteppedLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         scheduled, ready = self._scheduled, self._ready  # type: ignore[attr-defined]
-        if scheduled and not ready:
-            self.elapsed = max(self.elapsed, scheduled[0].when())
+        if not ready:
+            # A cancelled timer may stand before the next one that counts: the loop would really wait for the rest.
+            due = [timer.when() for timer in scheduled if not timer.cancelled()]
+            self.elapsed = max(self.elapsed, min(due, default=self.elapsed))
         super()._run_once()  # type: ignore[misc]
 
 
