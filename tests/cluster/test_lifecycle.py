@@ -133,11 +133,18 @@ def test_killed_start_is_cleaned_by_down(environ: Environ) -> None:
     assert ([], []) == (processes.members(), left(environ))
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to programs in the background: they would never hear of Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_start_cleans_up_itself(environ: Environ, number: signal.Signals) -> None:
     """Ctrl-C or kill during `up` ends with exit code 130, no process and no file."""
     argv = [sys.executable, "-m", "modelfetch.devcluster", "up", "--name", "one", "--only-control-plane"]
-    with subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as starter:
+    with subprocess.Popen(
+        argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as starter:
         begun = eventually(lambda: "one" in list_names(environ) and len(processes_of("one", environ).members()) >= 2)
         processes = processes_of("one", environ)
         starter.send_signal(number)
