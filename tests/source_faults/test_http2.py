@@ -76,7 +76,8 @@ def test_f70_http2_streams_that_break(scene: Scene, tls: ssl.SSLContext, point: 
         ending = fetch(scene, server)
 
     require_published(ending, PUBLISHED)
-    assert len(FILES) + TIMES == len(server.requests)
+    # Fewer where the end of a stream overtakes its error: its file was whole.
+    assert len(FILES) <= len(server.requests) <= len(FILES) + TIMES
     assert server.bytes_sent <= sum(map(len, FILES.values())) + TIMES * len(SMALL)
 
 
