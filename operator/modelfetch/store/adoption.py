@@ -17,6 +17,7 @@ from modelfetch.store.attempts import Neighbour
 from modelfetch.store.ingest import Ingest, Sweep
 from modelfetch.store.journal import FileLog
 from modelfetch.store.partial import RecordedPartial
+from modelfetch.store.readable import reading_buffer
 from modelfetch.transfer.segments import SEGMENT_BYTES, is_segment
 
 
@@ -94,7 +95,7 @@ class Adoption:
 
     def _copy(self, find: _Find, number: int) -> RecordedPartial | None:
         mine: RecordedPartial | None = None
-        room = memoryview(bytearray(SEGMENT_BYTES))
+        room = reading_buffer(SEGMENT_BYTES)
         for start, (length, digest) in sorted(find.log.segments.items()):
             self.check()
             if is_segment(start, length, find.size) and self._read(find, start, room[:length], digest):

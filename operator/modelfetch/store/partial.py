@@ -17,6 +17,7 @@ from modelfetch.store.journal import Begun, FileLog, Forgotten, Reread, Segment,
 from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
 from modelfetch.store.private_file import PrivateFile
+from modelfetch.store.readable import reading_buffer
 from modelfetch.transfer.reader import Identity
 from modelfetch.transfer.segments import SEGMENT_BYTES, contiguous_bytes, is_segment
 from modelfetch.transfer.sink import NOTHING, Kept
@@ -129,7 +130,7 @@ class RecordedPartial:
         size = self._log.identity.size
         if size is None or not self._log.segments:
             return NOTHING
-        room = memoryview(bytearray(SEGMENT_BYTES))
+        room = reading_buffer(SEGMENT_BYTES)
         for count, (start, (length, digest)) in enumerate(sorted(self._log.segments.items()), 1):
             check()
             if count % _SHOWN_SEGMENTS == 0:
