@@ -1,9 +1,13 @@
-"""What every test gets: one seed for the whole run, printed; the mark `cluster` by folder; nothing left behind."""
+"""What every test gets: one seed for the whole run, printed; the mark `cluster` by folder; nothing left behind.
+
+And, where a test asks for it, a certificate authority of our own.
+"""
 
 import random
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, settings
 
 from tests.leftovers import _run_leaves_nothing_behind, _test_leaves_nothing_behind
@@ -34,3 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(CLUSTER):
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority of our own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    """Its certificate, as a file to trust."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
 from modelfetch.devcluster.hub import FixtureHub, RepoSpec
 from tests.rows.ground import Ground
@@ -29,17 +28,3 @@ def hub() -> Iterator[FixtureHub]:
     """A hub with the model org/name."""
     with FixtureHub([RepoSpec("org/name", FILES)]) as hub:
         yield hub
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """A certificate authority of our own."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    """Its certificate, as a file to trust."""
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)

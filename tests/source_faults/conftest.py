@@ -1,9 +1,8 @@
-"""What every fault of a source gets: an empty volume, and a certificate authority of our own."""
+"""What every fault of a source gets: an empty volume."""
 
 from pathlib import Path
 
 import pytest
-import trustme
 
 from tests.source_faults.scene import Scene
 
@@ -12,17 +11,3 @@ from tests.source_faults.scene import Scene
 def scene(tmp_path: Path) -> Scene:
     """An empty volume."""
     return Scene(tmp_path / "volume")
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """A certificate authority of our own."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    """Its certificate, as a file to trust."""
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-import trustme
 
 from modelfetch.transfer.curl import Session
 from tests.fakes.transfer import open_session
@@ -14,9 +13,3 @@ def session() -> Iterator[Session]:
     """Give a session that may reach loopback and tries once."""
     with open_session() as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """Give a certificate authority of our own."""
-    return trustme.CA()
