@@ -54,6 +54,18 @@ def load() -> Job:
     return Job(files=files, **fields)
 
 
+def use_hub(job: Job, **more: str) -> None:
+    """Have huggingface_hub, imported after this, ask the job's own hub, by plain HTTP and without a word."""
+    os.environ.update(
+        HF_ENDPOINT=job.endpoint or "",
+        HF_HOME=f"{job.out}/.hub",
+        HF_HUB_DISABLE_XET="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
+        **more,
+    )
+
+
 def run(*command: str) -> None:
     """Run a program; end with its exit code where it fails."""
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL)

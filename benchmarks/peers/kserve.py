@@ -5,20 +5,13 @@ One file by its address, a repository by hf://; the container's own start is not
 
 import os
 
-from benchmarks.peers.job import check, load
+from benchmarks.peers.job import check, load, use_hub
 
 
 def main() -> None:
     """Fetch and check."""
     job = load()
-    os.environ.update(
-        HF_ENDPOINT=job.endpoint or "",
-        HF_HOME=f"{job.out}/.hub",
-        HF_HUB_DISABLE_XET="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        HF_HUB_DISABLE_PROGRESS_BARS="1",
-        REQUESTS_CA_BUNDLE=job.ca_file or os.environ.get("REQUESTS_CA_BUNDLE", ""),
-    )
+    use_hub(job, REQUESTS_CA_BUNDLE=job.ca_file or os.environ.get("REQUESTS_CA_BUNDLE", ""))
     from kserve_storage import Storage
 
     Storage.download(f"hf://{job.repo}" if job.repo else job.files[0].url, job.out)

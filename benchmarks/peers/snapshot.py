@@ -1,20 +1,12 @@
 """huggingface_hub.snapshot_download into a folder (listing, HEADs, downloads), then a SHA-256 pass."""
 
-import os
-
-from benchmarks.peers.job import check, load
+from benchmarks.peers.job import check, load, use_hub
 
 
 def main() -> None:
     """Fetch and check."""
     job = load()
-    os.environ.update(
-        HF_ENDPOINT=job.endpoint or "",
-        HF_HOME=f"{job.out}/.hub",
-        HF_HUB_DISABLE_XET="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        HF_HUB_DISABLE_PROGRESS_BARS="1",
-    )
+    use_hub(job)
     from huggingface_hub import snapshot_download
 
     snapshot_download(job.repo or "", local_dir=job.out)
