@@ -64,13 +64,17 @@ class Claims:
         segment.span = Span(0, min(self._segment_bytes, size))
         self._size, self._fresh = size, min(self._segment_bytes, size)
 
-    def room(self) -> int:
-        """Return how many connections could receive something: a segment each."""
+    def room(self, now: float) -> int:
+        """Return how many connections could receive something: a segment each, and one more for what straggles."""
         if not self._size:
             return 1
         fresh = -(-(self._size - min(self._fresh, self._size)) // self._segment_bytes)
         kept = len(self._kept) - bisect_left(self._kept, self._fresh)
-        return fresh - kept + len(self._under_way)
+        return fresh - kept + len(self._under_way) + self.is_late(now)
+
+    def is_late(self, now: float) -> bool:
+        """Tell whether a segment straggles, by what others took, and waits for a second connection."""
+        return bool(self._times) and any(self._straggles(segment, now) for segment in self._under_way.values())
 
     def next(self, now: float, head: int) -> Segment | None:
         """Return what to receive next, None for nothing now: a straggler at `head`, the next in order, any straggler.

@@ -88,7 +88,9 @@ class Lanes:
 
     def _share(self) -> None:
         files = list(self._files)
-        most = min(self._tuner.wished, self._budget - self._beside)
+        # A stalled connection also makes the tuner fall back: without one more, nobody would be left to take over.
+        spare = any(file.is_late() for file in files)
+        most = min(self._tuner.wished + spare, self._most, self._budget - self._beside)
         for reception, share in zip(files, shares(most, [file.room() for file in files]), strict=True):
             for _ in range(reception.want(share)):
                 self._files[reception]()

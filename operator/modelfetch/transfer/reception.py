@@ -94,7 +94,12 @@ class Reception:
         """Return how many receivers would have something to do."""
         with self._changed:
             is_open = self._splits if self._splits is not None else not self._claims.is_begun
-            return max(1, min(self._plan.connections, self._claims.room())) if is_open else 1
+            return max(1, min(self._plan.connections, self._claims.room(self._monotonic()))) if is_open else 1
+
+    def is_late(self) -> bool:
+        """Tell whether a connection more would be of use, whatever the others bring: one of them straggles."""
+        with self._changed:
+            return self._claims.is_late(self._monotonic())
 
     def want(self, connections: int) -> int:
         """From now on there shall be `connections` receivers; return how many have to be started, entered already."""

@@ -37,7 +37,7 @@ def test_room_counts_what_is_left(size: int, data: st.DataObject) -> None:
     """The room of a file is the number of its missing segments, one at least for one without bytes."""
     kept = data.draw(st.frozensets(st.sampled_from(starts_of(size)))) if size else frozenset()
 
-    assert (len(set(starts_of(size)) - kept) if size else 1) == Claims(size, kept, STEP).room()
+    assert (len(set(starts_of(size)) - kept) if size else 1) == Claims(size, kept, STEP).room(0)
 
 
 @pytest.mark.parametrize("size", [None, 0])
@@ -107,6 +107,20 @@ def test_usual_times_are_no_straggling() -> None:
     assert (None, slow) == (claims.next(49, head=30), claims.next(51, head=30))
 
 
+def test_there_is_room_for_somebody_to_take_over() -> None:
+    """A straggler is late, and makes room for a connection more, once others show that it is and until one comes."""
+    claims = Claims(20, frozenset(), STEP)
+    first, slow = claims.next(0, 0), claims.next(0, 0)
+    assert first is not None
+    late = STRAGGLING_S + 0.1
+    unknown = claims.is_late(late), claims.room(late)
+    claims.win(first, 0.1)
+    seen = claims.is_late(0.2), claims.room(0.2), claims.is_late(late), claims.room(late)
+
+    assert ((False, 2), (False, 1, True, 2)) == (unknown, seen)
+    assert (slow, False, 1) == (claims.next(late, 10), claims.is_late(late), claims.room(late))
+
+
 def test_the_first_wins() -> None:
     """Of two who have a segment whole, the second throws it away."""
     claims = Claims(10, frozenset(), STEP)
@@ -124,7 +138,7 @@ def test_a_size_that_is_learnt_makes_segments() -> None:
     claims.learn(25)
 
     assert (3, Span(0, STEP), 25, Span(STEP, 2 * STEP)) == (
-        claims.room(),
+        claims.room(0),
         first.span,
         claims.run_end(first),
         (after := claims.follow(first, 0)) and after.span,

@@ -28,6 +28,15 @@ class Eager(Tuner):
         return self.wished
 
 
+class Timid(Tuner):
+    """Falls back to a single connection as soon as bytes come."""
+
+    def sample(self, now: float, received: int, flowing: int) -> int:
+        """Wish for one."""
+        self.wished = 1 if received else self.wished
+        return self.wished
+
+
 def ranges(server: EvilServer) -> list[str]:
     """Return the ranges that were asked for, the whole file as an empty one."""
     return sorted(request.headers.get("range", "") for request in server.requests)
@@ -64,9 +73,11 @@ def test_connections_are_added_to_a_file_under_way(size: int | None) -> None:
     )
 
 
-def test_a_stalled_segment_is_taken_over() -> None:
+@pytest.mark.parametrize("tuner", [Tuner, Timid], ids=["as usual", "after the tuner fell back"])
+def test_a_stalled_segment_is_taken_over(tuner: type[Tuner]) -> None:
     """What one connection does not bring, another brings, long before the stall timeout; it counts once."""
     rig = Rig(connections=2)
+    rig.tuner = tuner(2, start=2)
     rig.retry = replace(rig.retry, monotonic=lambda: 20 * time.monotonic())
     with evil_server(
         in_turn(lambda request: replace(file_answer(request, LARGE), stall_at=10), serve_file(LARGE))
