@@ -10,7 +10,7 @@ from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import Files, LfsPolicy, RepoSpec
 from modelfetch.devcluster.hub.rules import Corrupt, Match, Rate, Rule, Status
-from tests.cluster.world import condition, repo, slow, until
+from tests.cluster.world import condition, model_fetch, repo, slow, until
 from tests.kstatus import status_of
 
 MIB = 1 << 20
@@ -235,8 +235,7 @@ def test_a_store_runs_no_more_than_its_slots(world, hub):
     slow(hub, 2_000_000)
     world.kubectl("patch", "modelstore", "default", "--type=merge", "-p", '{"spec":{"slots":2}}')
     world.kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "modelstore/default", "--timeout=60s")
-    for n in range(6):
-        world.fetch(f"model-{n}", repo(hub))
+    world.apply(*(model_fetch(f"model-{n}", repo(hub)) for n in range(6)))
     most = 0
 
     def all_ready() -> bool:

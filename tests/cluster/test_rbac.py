@@ -95,7 +95,7 @@ def lived(full_cluster: Summary, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def a_model_is_edited_suspended_resumed_and_removed(world: World, hub: FixtureHub) -> None:
     """A Job is stopped twice, and one removes the tree in the end."""
-    slow(hub)
+    slow(hub, 40_000)
     world.fetch("model", repo(hub))
     world.wait_phase("model", "Downloading")
     world.fetch("model", repo(hub), files={"include": ["model.safetensors"]})
