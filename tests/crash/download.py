@@ -6,6 +6,7 @@ fetcher asks of it, in the same order, but in one thread, so that each run takes
 
 from collections.abc import Generator, Iterable, Iterator
 
+from modelfetch.pages import pages
 from modelfetch.resumable_sha256 import restore_sha256, resumable_sha256, saved_state
 from modelfetch.store import layout
 from modelfetch.store.adoption import Adoption
@@ -103,10 +104,11 @@ def receiving(ingest: Ingest, recorded: RecordedPartial, data: bytes) -> Iterato
 
 def arrive(recorded: RecordedPartial, kept: Kept, data: bytes, start: int, end: int) -> bytes:
     """Return a segment's bytes as they stand in the private file."""
+    room = memoryview(pages(end - start))
     if start not in kept.segments:
-        recorded.write_segment(start, memoryview(data)[start:end])
-    room = bytearray(end - start)
-    recorded.read_segment(start, memoryview(room))
+        room[:] = data[start:end]
+        recorded.write_segment(start, room)
+    recorded.read_segment(start, room)
     return bytes(room)
 
 

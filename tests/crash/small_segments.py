@@ -7,17 +7,19 @@ import runpy
 import sys
 from types import FunctionType
 
+from modelfetch.store import direct
 from modelfetch.transfer import segments
 
 SMALL_BYTES = 16 * 1024
 
 
 def shrink() -> None:
-    """Make segments small in everything that is imported from now on."""
+    """Make segments small in everything that is imported from now on, and write them past the cache all the same."""
     for function in vars(segments).values():
         if isinstance(function, FunctionType) and function.__defaults__ == (segments.SEGMENT_BYTES,):
             function.__defaults__ = (SMALL_BYTES,)
     segments.SEGMENT_BYTES = SMALL_BYTES
+    direct.LEAST_BYTES = direct.BLOCK_BYTES
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from functools import cached_property
 
 from modelfetch.errors import FetchError
 from modelfetch.hashing import blake3_digest
+from modelfetch.pages import pages
 from modelfetch.store import layout
 from modelfetch.store.attempts import Neighbour
 from modelfetch.store.ingest import Ingest, Sweep
 from modelfetch.store.journal import FileLog
 from modelfetch.store.partial import RecordedPartial
-from modelfetch.store.readable import reading_buffer
 from modelfetch.transfer.segments import SEGMENT_BYTES, is_segment
 
 
@@ -95,7 +95,7 @@ class Adoption:
 
     def _copy(self, find: _Find, number: int) -> RecordedPartial | None:
         mine: RecordedPartial | None = None
-        room = reading_buffer(SEGMENT_BYTES)
+        room = memoryview(pages(SEGMENT_BYTES))
         for start, (length, digest) in sorted(find.log.segments.items()):
             self.check()
             if is_segment(start, length, find.size) and self._read(find, start, room[:length], digest):

@@ -9,6 +9,7 @@ from threading import Lock
 
 from modelfetch.errors import FetchError
 from modelfetch.hashing import blake3_digest
+from modelfetch.pages import pages
 from modelfetch.reasons import Reason
 from modelfetch.resumable_sha256 import STATE_FORMAT
 from modelfetch.store.facts import Facts
@@ -17,7 +18,6 @@ from modelfetch.store.journal import Begun, FileLog, Forgotten, Reread, Segment,
 from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
 from modelfetch.store.private_file import PrivateFile
-from modelfetch.store.readable import reading_buffer
 from modelfetch.transfer.reader import Identity
 from modelfetch.transfer.segments import SEGMENT_BYTES, contiguous_bytes, is_segment
 from modelfetch.transfer.sink import NOTHING, Kept
@@ -130,7 +130,7 @@ class RecordedPartial:
         size = self._log.identity.size
         if size is None or not self._log.segments:
             return NOTHING
-        room = reading_buffer(SEGMENT_BYTES)
+        room = memoryview(pages(SEGMENT_BYTES))
         for count, (start, (length, digest)) in enumerate(sorted(self._log.segments.items()), 1):
             check()
             if count % _SHOWN_SEGMENTS == 0:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.store.direct import DirectWriter
 from modelfetch.store.facts import Facts, facts_of
 from modelfetch.store.faults import Room, explained
 from modelfetch.store.layout import Steps
@@ -36,6 +37,7 @@ class PrivateFile:
         self._fd = fd
         self._crash = crash
         self._room = room
+        self._direct = DirectWriter(fd)
         self._writers = 0
         self._idle = threading.Condition()
         self._doubt: FetchError | None = None
@@ -84,7 +86,7 @@ class PrivateFile:
         with self._writing() as fd, self._relied_on(step, harmless=_NO_ROOM):
             self._crash(f"before {step}")
             while data:
-                written = _write_some(fd, data, offset)
+                written = self._direct.write_some(data, offset) or _write_some(fd, data, offset)
                 offset += written
                 data = data[written:]
             self._crash(f"after {step}")
@@ -180,6 +182,7 @@ class PrivateFile:
         with self._idle:
             self._idle.wait_for(lambda: self._writers == 0)
             fd, self._fd = self._fd, -1
+        self._direct.close()
         os.close(fd)
 
 

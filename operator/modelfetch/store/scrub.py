@@ -15,11 +15,12 @@ from threading import Event, Lock
 
 from modelfetch import hashing
 from modelfetch.errors import FetchError
+from modelfetch.pages import pages
 from modelfetch.store import layout
 from modelfetch.store.facts import Facts, facts_of
 from modelfetch.store.faults import Vanished, explained
 from modelfetch.store.findings import Finding, Kind
-from modelfetch.store.readable import ReadableVolume, reading_buffer
+from modelfetch.store.readable import ReadableVolume
 from modelfetch.store.sums import Sums, read_sums
 from modelfetch.transfer.segments import SEGMENT_BYTES
 
@@ -102,7 +103,7 @@ class Scrub:
         return not is_full and target.has_sums and target.has_right_size and target.size > SEGMENT_BYTES
 
     def _drain(self, pieces: Iterator[Piece]) -> bool:
-        buffer = reading_buffer(BUFFER_BYTES)
+        buffer = memoryview(pages(BUFFER_BYTES))
         try:
             while not self._stop.is_set():
                 with self._lock:

@@ -1,7 +1,10 @@
 """A bounded number of equal buffers, so that memory stays the same whatever the size of a file."""
 
 from collections.abc import Callable
+from mmap import mmap
 from threading import Condition
+
+from modelfetch.pages import pages
 
 _LOOK_S = 0.2
 
@@ -15,7 +18,7 @@ class Buffers:
     def __init__(self, count: int, size: int) -> None:
         self._size = size
         self._unmade = count
-        self._free: list[bytearray] = []
+        self._free: list[mmap] = []
         self._reliefs: list[Relief] = []
         self._changed = Condition()
 
@@ -34,7 +37,7 @@ class Buffers:
         with self._changed:
             self._reliefs.remove(relief)
 
-    def take(self, give_up: Callable[[], bool]) -> bytearray | None:
+    def take(self, give_up: Callable[[], bool]) -> mmap | None:
         """Return a buffer, waiting for one while `give_up` is false; None when it became true."""
         while (buffer := self._take_free()) is None:
             if give_up():
@@ -43,20 +46,20 @@ class Buffers:
                 self._wait()
         return buffer
 
-    def give(self, buffer: bytearray) -> None:
+    def give(self, buffer: mmap) -> None:
         """The buffer may be lent again; the caller has no view of it any more."""
         with self._changed:
             self._free.append(buffer)
             self._changed.notify()
 
-    def _take_free(self) -> bytearray | None:
+    def _take_free(self) -> mmap | None:
         with self._changed:
             if self._free:
                 return self._free.pop()
             if not self._unmade:
                 return None
             self._unmade -= 1
-            return bytearray(self._size)
+            return pages(self._size)
 
     def _wait(self) -> None:
         with self._changed:

@@ -29,6 +29,9 @@ from modelfetch.transfer.verifier import Expected, Verifier
 TINY_BYTES = 256 * 1024
 """Files up to this size have a buffer of just their size, and none of the shared ones."""
 
+WRITERS = 2
+"""Threads that write one file: while one waits for the disk, the other takes the digest of the next segment."""
+
 Hold = Callable[[int, IsOver], None]
 """Returns when so many bytes may pass."""
 
@@ -153,13 +156,16 @@ def _writer(reception: Reception) -> Iterator[Write]:
         reception.admit()
         pieces.put((start, piece))
 
-    thread = Thread(target=_write_all, args=(reception, pieces), name="transfer-writer")
-    thread.start()
+    threads = [Thread(target=_write_all, args=(reception, pieces), name="transfer-writer") for _ in range(WRITERS)]
+    for thread in threads:
+        thread.start()
     try:
         yield write
     finally:
-        pieces.put(None)
-        thread.join()
+        for _ in threads:
+            pieces.put(None)
+        for thread in threads:
+            thread.join()
 
 
 def _write_all(reception: Reception, pieces: "queue.SimpleQueue[tuple[int, memoryview] | None]") -> None:

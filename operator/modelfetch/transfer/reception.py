@@ -7,6 +7,7 @@ ends the pass for everybody.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from threading import Condition
 
 from modelfetch.errors import FetchError
@@ -146,7 +147,7 @@ class Reception:
         """The buffer of `piece`, which is nobody's any more, may be lent again."""
         buffer = piece.obj
         piece.release()
-        assert isinstance(buffer, bytearray)
+        assert isinstance(buffer, mmap)
         self.buffers.give(buffer)
         self._returned()
 

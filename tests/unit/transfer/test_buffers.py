@@ -1,6 +1,7 @@
 """Lending buffers: never more than there are, and used again."""
 
 import threading
+from mmap import mmap
 
 from modelfetch.transfer.buffers import Buffers
 
@@ -35,7 +36,7 @@ def test_waits_for_a_buffer() -> None:
     buffers = Buffers(1, 8)
     first = buffers.take(never)
     assert first is not None
-    got: list[bytearray | None] = []
+    got: list[mmap | None] = []
     waiter = threading.Thread(target=lambda: got.append(buffers.take(never)))
     waiter.start()
     buffers.give(first)
