@@ -7,18 +7,18 @@ hold open.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 
 from modelfetch.errors import FetchError
-from modelfetch.hashing import blake3_digest
-from modelfetch.pages import pages
 from modelfetch.store import layout
 from modelfetch.store.attempts import Neighbour
 from modelfetch.store.ingest import Ingest, Sweep
+from modelfetch.store.intact import Segments, intact
 from modelfetch.store.journal import FileLog
 from modelfetch.store.partial import RecordedPartial
-from modelfetch.transfer.segments import SEGMENT_BYTES, is_segment
+from modelfetch.transfer.segments import is_segment
 
 
 @dataclass(frozen=True)
@@ -95,25 +95,24 @@ class Adoption:
 
     def _copy(self, find: _Find, number: int) -> RecordedPartial | None:
         mine: RecordedPartial | None = None
-        room = memoryview(pages(SEGMENT_BYTES))
-        for start, (length, digest) in sorted(find.log.segments.items()):
-            self.check()
-            if is_segment(start, length, find.size) and self._read(find, start, room[:length], digest):
-                mine = mine or self._begun(find, number)
-                mine.write_segment(start, room[:length])
+        recorded = {start: one for start, one in find.log.segments.items() if is_segment(start, one[0], find.size)}
+        for start, data in self._intact(find, recorded):
+            mine = mine or self._begun(find, number)
+            mine.write_segment(start, data)
         return mine
+
+    def _intact(self, find: _Find, recorded: Segments) -> Iterator[tuple[int, memoryview]]:
+        with ExitStack() as stack:
+            try:
+                read_at = stack.enter_context(self.ingest.volume.reading(_path(find)))
+            except FetchError:
+                return  # committed, taken by somebody else, or damaged
+            yield from intact(read_at, recorded, self.check)
 
     def _begun(self, find: _Find, number: int) -> RecordedPartial:
         mine = self.ingest.receive(number, find.log.key)
         mine.opened(find.log.identity)
         return mine
-
-    def _read(self, find: _Find, start: int, room: memoryview, digest: bytes) -> bool:
-        try:
-            with self.ingest.volume.reading(_path(find)) as read_at:
-                return read_at(start, room) == len(room) and blake3_digest(room) == digest
-        except FetchError:
-            return False  # committed, taken by somebody else, or damaged
 
 
 def _finds(other: Neighbour, wanted: Mapping[str, int]) -> Iterator[_Find]:

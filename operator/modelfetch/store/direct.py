@@ -1,4 +1,4 @@
-"""Large writes that go past the page cache (O_DIRECT), where the file system is known to take them.
+"""Large reads and writes of private files past the page cache (O_DIRECT), where the file system is known to do so.
 
 What is downloaded is not read again soon, and its cache counts against a Pod's memory. Without it there is no copy in
 the kernel, nothing to evict, and nothing is left to be flushed when a file is finished (docs/decisions/0013).
@@ -6,6 +6,7 @@ the kernel, nothing to evict, and nothing is left to be flushed when a file is f
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from threading import Lock
@@ -17,13 +18,13 @@ BLOCK_BYTES = 4096
 """Offsets, sizes and addresses are multiples of this; also on disks with blocks of 512 bytes."""
 
 LEAST_BYTES = 1024 * 1024
-"""Less than this goes through the cache: a write that waits for the disk pays for large ones only."""
+"""Less than this goes through the cache: to wait for the disk pays for large pieces only."""
 
-_WRITE_FLAGS = os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC
 
 
-class DirectWriter:
-    """A second descriptor of the file open as `fd`, made for its first large write; several threads may use it."""
+class DirectAccess:
+    """A second descriptor of the file open as `fd`, made for its first large piece; several threads may use it."""
 
     def __init__(self, fd: int) -> None:
         self._source = fd
@@ -31,22 +32,32 @@ class DirectWriter:
         self._is_refused = False
         self._lock = Lock()
 
-    def write_some(self, data: memoryview, offset: int) -> int:
-        """Return how many bytes of `data` now stand at `offset`, 0 where they have to go through the cache.
+    def write_some(self, data: memoryview, offset: int) -> int | None:
+        """Return how many bytes of `data` now stand at `offset`, None where they have to go through the cache.
 
         Raises OSError as the volume answers.
         """
-        size = len(data) - len(data) % BLOCK_BYTES
+        return self._move(os.pwrite, data, offset)
+
+    def read_some(self, room: memoryview, offset: int) -> int | None:
+        """Return how many bytes of `room` now are those at `offset`, None where they have to go through the cache.
+
+        Raises OSError as the volume answers.
+        """
+        return self._move(lambda fd, part, start: os.preadv(fd, [part], start), room, offset)
+
+    def _move(self, move: Callable[[int, memoryview, int], int], memory: memoryview, offset: int) -> int | None:
+        size = len(memory) - len(memory) % BLOCK_BYTES
         fd = None if size < LEAST_BYTES or offset % BLOCK_BYTES else self._opened()
         if fd is None:
-            return 0
+            return None
         try:
-            return os.pwrite(fd, data[:size], offset)
+            return move(fd, memory[:size], offset)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
             self._is_refused = True  # memory that does not start on a page, or a disk of larger blocks
-            return 0
+            return None
 
     def close(self) -> None:
         """Give the descriptor back; nobody writes any more."""
@@ -66,7 +77,7 @@ def _open_again(fd: int) -> int | None:
     if _file_system(os.fstat(fd).st_dev) not in FILE_SYSTEMS:
         return None
     try:
-        return os.open(f"/proc/self/fd/{fd}", _WRITE_FLAGS)
+        return os.open(f"/proc/self/fd/{fd}", _FLAGS)
     except OSError:
         return None
 

@@ -9,11 +9,11 @@ from threading import Lock
 
 from modelfetch.errors import FetchError
 from modelfetch.hashing import blake3_digest
-from modelfetch.pages import pages
 from modelfetch.reasons import Reason
 from modelfetch.resumable_sha256 import STATE_FORMAT
 from modelfetch.store.facts import Facts
 from modelfetch.store.fs import Volume
+from modelfetch.store.intact import intact
 from modelfetch.store.journal import Begun, FileLog, Forgotten, Reread, Segment, State
 from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
@@ -130,20 +130,19 @@ class RecordedPartial:
         size = self._log.identity.size
         if size is None or not self._log.segments:
             return NOTHING
-        room = memoryview(pages(SEGMENT_BYTES))
-        for count, (start, (length, digest)) in enumerate(sorted(self._log.segments.items()), 1):
-            check()
-            if count % _SHOWN_SEGMENTS == 0:
+        recorded = {start: one for start, one in self._log.segments.items() if is_segment(start, one[0], size)}
+        kept = set[int]()
+        for start, _data in intact(self.partial.read_at, recorded, check):
+            kept.add(start)
+            if len(kept) % _SHOWN_SEGMENTS == 0:
                 self._journal.append([Reread()])
-            if not (is_segment(start, length, size) and self._has(start, room[:length], digest)):
-                del self._log.segments[start]
+        self._log.segments = {start: recorded[start] for start in kept}
         if self.partial.size_bytes() > size:
             self.partial.truncate(size)  # what stands behind the end is nobody's word
-        kept = frozenset(self._log.segments)
-        state = self._state_within(contiguous_bytes(kept, size))
+        state = self._state_within(contiguous_bytes(frozenset(kept), size))
         if state is None:
-            return Kept(kept, self._log.identity)
-        return Kept(kept, self._log.identity, state.size, state.state)
+            return Kept(frozenset(kept), self._log.identity)
+        return Kept(frozenset(kept), self._log.identity, state.size, state.state)
 
     def opened(self, identity: Identity) -> None:
         """What is written from now on belongs to this version; of files of one segment nothing is written down."""
@@ -221,12 +220,6 @@ class RecordedPartial:
         if size <= SEGMENT_BYTES or contiguous_bytes(frozenset(segments), size) != size:
             return None
         return tuple(digest for _start, (_length, digest) in sorted(segments.items()))
-
-    def _has(self, start: int, room: memoryview, digest: bytes) -> bool:
-        try:
-            return self.partial.read_at(start, room) == len(room) and blake3_digest(room) == digest
-        except FetchError:
-            return False  # what cannot be read is not here
 
     def _state_within(self, size: int) -> State | None:
         # Between two segments only: the hash goes on with a whole one.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
-from modelfetch.store.direct import DirectWriter
+from modelfetch.store.direct import DirectAccess
 from modelfetch.store.facts import Facts, facts_of
 from modelfetch.store.faults import Room, explained
 from modelfetch.store.layout import Steps
@@ -37,7 +37,7 @@ class PrivateFile:
         self._fd = fd
         self._crash = crash
         self._room = room
-        self._direct = DirectWriter(fd)
+        self._direct = DirectAccess(fd)
         self._writers = 0
         self._idle = threading.Condition()
         self._doubt: FetchError | None = None
@@ -94,7 +94,8 @@ class PrivateFile:
     def read_at(self, offset: int, room: memoryview, *, step: str) -> int:
         """Fill `room` with the bytes at `offset`; return how many there were before the file's end."""
         with self._writing() as fd, explained(step, self.path, self._room):
-            return read_fully(fd, offset, room)
+            taken = self._direct.read_some(room, offset) or 0
+            return taken + read_fully(fd, offset + taken, room[taken:])
 
     def sync(self, *, step: str) -> None:
         """Make the bytes written so far durable; the file stays open.
