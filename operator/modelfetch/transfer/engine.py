@@ -71,7 +71,8 @@ class Engine:
         work = Work(items)
         large, small = self._threads(work)
         tuner = self._tuner or Tuner(self._budget, start=large)
-        lanes = Lanes(tuner, self._budget, lambda: self._counters.received, self._retry.monotonic)
+        received, is_waiting = lambda: self._counters.received, lambda: bool(work.large)
+        lanes = Lanes(tuner, self._budget, received, self._retry.monotonic, is_waiting)
         buffers = Buffers(BUFFERS_LIMIT, SEGMENT_BYTES)
         mover = Mover(
             work, self._retry, self._counters, self._bounds, buffers, lanes, self._hold, connections=self._budget

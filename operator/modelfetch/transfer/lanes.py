@@ -1,8 +1,8 @@
 """Shares the connections of a fetcher out to the large files under way, and seeks how many are worth having.
 
-Comes in: files that begin and end, what was received in all, servers that ask for fewer requests. Goes out: receivers
-that are started, and the number that each file shall have. Small files have connections of their own; these files use
-what those leave of the budget.
+Comes in: files that begin and end, whether others wait, what was received in all, servers that ask for fewer requests.
+Goes out: receivers that are started, and the number that each file shall have. Small files have connections of their
+own; these files use what those leave of the budget.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,10 +10,14 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
 from modelfetch.transfer.reception import Reception
+from modelfetch.transfer.segments import SEGMENT_BYTES
 from modelfetch.transfer.tuner import Tuner, shares
 
 TICK_S = 0.05
 """Between two samples for the tuner."""
+
+SHORT_BYTES = 8 * SEGMENT_BYTES
+"""A request that ends early wastes what is on its way, a megabyte or so: for files of this size a tenth and more."""
 
 Start = Callable[[], None]
 """Starts one receiver, which has entered its reception already."""
@@ -22,8 +26,16 @@ Start = Callable[[], None]
 class Lanes:
     """Connections of large files, at most `budget` together with those of small ones, and at least one for each."""
 
-    def __init__(self, tuner: Tuner, budget: int, received: Callable[[], int], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        tuner: Tuner,
+        budget: int,
+        received: Callable[[], int],
+        monotonic: Callable[[], float],
+        is_waiting: Callable[[], bool],
+    ) -> None:
         self._tuner = tuner
+        self._is_waiting = is_waiting
         self._most = tuner.limit
         self._budget = budget
         self._received = received
@@ -81,16 +93,23 @@ class Lanes:
                 self._share()
 
     def _sample(self) -> None:
-        rooms = sum(reception.room() for reception in self._files)
-        self._tuner.limit = max(1, min(self._most, self._budget - self._beside, rooms))
+        self._tuner.limit = max(1, min(self._most, self._budget - self._beside, sum(self._rooms())))
         flowing = sum(reception.flowing for reception in self._files)
         self._tuner.sample(self._monotonic(), self._received(), flowing)
 
     def _share(self) -> None:
-        files = list(self._files)
         # A stalled connection also makes the tuner fall back: without one more, nobody would be left to take over.
-        spare = any(file.is_late() for file in files)
+        spare = any(file.is_late() for file in self._files)
         most = min(self._tuner.wished + spare, self._most, self._budget - self._beside)
-        for reception, share in zip(files, shares(most, [file.room() for file in files]), strict=True):
+        for reception, share in zip(list(self._files), shares(most, self._rooms()), strict=True):
             for _ in range(reception.want(share)):
                 self._files[reception]()
+
+    def _rooms(self) -> list[int]:
+        """Return for each file how many connections it may have: a short one is divided when no other file waits."""
+        is_waiting = self._is_waiting()
+        return [1 if is_waiting and _is_short(file) else file.room() for file in self._files]
+
+
+def _is_short(file: Reception) -> bool:
+    return file.expected_size is not None and file.expected_size <= SHORT_BYTES

@@ -28,6 +28,22 @@ class Eager(Tuner):
         return self.wished
 
 
+class Watched(Eager):
+    """Tells when it was asked a third time since bytes came."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.asked_often = threading.Event()
+        self._asked = 0
+
+    def sample(self, now: float, received: int, flowing: int) -> int:
+        """Wish for the limit."""
+        self._asked += received > 0
+        if self._asked == 3:
+            self.asked_often.set()
+        return super().sample(now, received, flowing)
+
+
 class Timid(Tuner):
     """Falls back to a single connection as soon as bytes come."""
 
@@ -71,6 +87,22 @@ def test_connections_are_added_to_a_file_under_way(size: int | None) -> None:
         ranges(server),
         server.bytes_sent,
     )
+
+
+def test_a_short_file_is_not_divided_while_another_waits() -> None:
+    """The connection that it has is enough: what a request brings beyond its end would be thrown away."""
+    rig, tuner = Rig(parallel=1), Watched(3)
+    rig.transfer, rig.tuner = rig.transfer.model_copy(update={"connections_per_file": 3}), tuner
+
+    def script(request: Request) -> Answer:
+        whole = file_answer(request, LARGE)
+        return breaking_when(tuner.asked_often, 100_000)(request) if request.number == 0 else whole
+
+    with evil_server(script) as server:
+        rig.run([("one", server.url("/one"), exactly(LARGE)), ("two", server.url("/two"), exactly(LARGE))])
+        asked = [request.headers.get("range", "") for request in server.requests if request.target == "/one"]
+
+    assert ["", f"bytes=100000-{len(LARGE) - 1}"] == asked
 
 
 @pytest.mark.parametrize("tuner", [Tuner, Timid], ids=["as usual", "after the tuner fell back"])
