@@ -7,14 +7,19 @@ clients in the middle, a wait for a number of them. Every MiB differs from every
 import contextlib
 import hashlib
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from benchmarks.servers.paced import Bucket
 
 MIB = 1 << 20
 _BLOCK = hashlib.sha256(b"generated").digest() * (MIB // 32)
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _PIECE_BYTES = 256 * 1024
+_QUEUE_BYTES = 128 * 1024
+"""What the kernel may hold back of an answer: it counts as sent, and has not crossed the network."""
 
 
 def pieces(start: int, end: int, most: int = MIB) -> Iterator[bytes]:
@@ -36,14 +41,15 @@ def sha256_of(size: int) -> str:
 
 
 class Generated(ThreadingHTTPServer):
-    """Serves a file of `size` bytes at every path."""
+    """Serves a file of `size` bytes at every path, at `rate` bytes a second over all connections."""
 
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, rate: float | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.size = size
+        self._link = None if rate is None else Bucket(rate)
         self.sent = 0
         self.asked: list[tuple[int, int]] = []
         """Start and end of what each request wanted."""
@@ -74,9 +80,11 @@ class Generated(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def wait_for_leave(self) -> None:
-        """Return as soon as more may be sent."""
+        """Return as soon as a piece more may be sent."""
         with self._changed:
             self._changed.wait_for(lambda: self._limit is None or self.sent < self._limit)
+        if self._link is not None:
+            self._link.take(_PIECE_BYTES)
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
@@ -103,9 +111,9 @@ class Generated(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(size: int) -> Iterator[Generated]:
+def serving(size: int, rate: float | None = None) -> Iterator[Generated]:
     """Serve the file while the block runs."""
-    with Generated(size) as server:
+    with Generated(size, rate) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="generated")
         thread.start()
         try:
@@ -120,6 +128,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: Generated
     protocol_version = "HTTP/1.1"
     timeout = 60
+
+    def setup(self) -> None:
+        """Take a connection on."""
+        super().setup()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _QUEUE_BYTES)
 
     def log_message(self, *_arguments: object) -> None:
         """Be quiet."""

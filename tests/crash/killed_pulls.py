@@ -68,10 +68,14 @@ def trial(
     store: Path,
     say: Callable[[str], None] = lambda _line: None,
     more: Sequence[str] = (),
+    rate: float | None = None,
 ) -> Trial:
-    """Kill that often, then let one run end; `more` are further options of the program."""
+    """Kill that often, then let one run end.
+
+    `more` are further options of the program, `rate` what the link carries, in bytes a second.
+    """
     digest = sha256_of(size)
-    with serving(size) as server:
+    with serving(size, rate) as server:
         pull = [*command(server, store, digest), *more]
         done = again = 0
         for number, after in enumerate(points(size, kills, seed), 1):
@@ -132,6 +136,9 @@ def main() -> int:
     flags.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     flags.add_argument("--folder", type=Path, default=None, help="where the store is made; default: the temporary one")
     flags.add_argument("--connections", default="16", help="of the program; each may lose a segment with a kill")
+    flags.add_argument(
+        "--rate", type=_bytes, default=None, help="of the link, in bytes a second: 200MiB; default: none"
+    )
     options = flags.parse_args()
     sys.stdout.write(f"seed {options.seed}\n")
 
@@ -141,7 +148,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="modelfetch-kills-") as folder:
         more = ["--connections", options.connections]
-        found = trial(options.size, options.kills, options.seed, Path(folder) / "store", say, more)
+        found = trial(options.size, options.kills, options.seed, Path(folder) / "store", say, more, options.rate)
     say(f"{found.kills} kills, at most {found.connections} connections: {found.ratio:.4f} of the file was sent")
     return 0 if found.is_right and found.exit_code == 0 and found.ratio <= GOAL else 1
 
