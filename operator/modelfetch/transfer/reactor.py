@@ -12,6 +12,9 @@ from threading import Event, Lock, Thread
 
 import pycurl
 
+from modelfetch.errors import FetchError
+from modelfetch.reasons import Reason
+
 LOOK_S = 0.5
 """How often handles that hear nothing are asked whether they should go on."""
 
@@ -20,12 +23,17 @@ _MULTIPLEX = 2
 
 
 class _Job:
-    """A handle on its way; `error` is (code, text) where it failed."""
+    """A handle on its way; `error` is what it failed with."""
 
     def __init__(self, handle: pycurl.Curl) -> None:
         self.handle = handle
-        self.error: tuple[int, str] | None = None
+        self.error: Exception | None = None
         self.done = Event()
+
+    def end(self, error: Exception | None) -> None:
+        """Whoever waits goes on."""
+        self.error = error
+        self.done.set()
 
 
 class Reactor:
@@ -36,7 +44,10 @@ class Reactor:
         self._lock = Lock()
 
     def perform(self, handle: pycurl.Curl, may_share: bool) -> None:
-        """Return when the transfer of `handle` is complete; raises pycurl.error as its own `perform` does."""
+        """Return when the transfer of `handle` is complete; raises pycurl.error as its own `perform` does.
+
+        Raises FetchError(Internal) where the thread has ended, which it does only with a defect.
+        """
         if not may_share:
             handle.perform()
             return
@@ -44,7 +55,7 @@ class Reactor:
         self._started().add(job)
         job.done.wait()
         if job.error is not None:
-            raise pycurl.error(*job.error)
+            raise job.error
 
     def close(self) -> None:
         """The thread has ended; no request is running."""
@@ -77,12 +88,17 @@ class _Loop:
         self._timer: float | None = None
         self._looked_at = time.monotonic()
         self._ended = False
+        self._lock = Lock()
         self._thread = Thread(target=self._run, name="transfer-reactor", daemon=True)
         self._thread.start()
 
     def add(self, job: _Job) -> None:
         """Take a job on; `done` is set when it ended."""
-        self._added.append(job)
+        with self._lock:
+            if self._ended:
+                job.end(_defect())
+                return
+            self._added.append(job)
         self._bell.send(b"!")
 
     def close(self) -> None:
@@ -96,15 +112,25 @@ class _Loop:
         self._rung.close()
 
     def _run(self) -> None:
-        while not self._ended:
-            for key, events in self._selector.select(self._pause_s()):
-                if key.fileobj is self._rung:
-                    self._rung.recv(4096)
-                else:
-                    self._act(key.fd, events)
-            self._begin_added()
-            self._look_after()
-            self._end_done()
+        try:
+            while not self._ended:
+                self._turn()
+        finally:
+            # Nobody may wait for a thread that is no more.
+            with self._lock:
+                self._ended = True
+            for job in (*self._added, *self._jobs.values()):
+                job.end(_defect())
+
+    def _turn(self) -> None:
+        for key, events in self._selector.select(self._pause_s()):
+            if key.fileobj is self._rung:
+                self._rung.recv(4096)
+            else:
+                self._act(key.fd, events)
+        self._begin_added()
+        self._look_after()
+        self._end_done()
 
     def _pause_s(self) -> float:
         if self._timer is None:
@@ -138,13 +164,11 @@ class _Loop:
             for handle in whole:
                 self._end(handle, None)
             for handle, code, text in failed:
-                self._end(handle, (code, text))
+                self._end(handle, pycurl.error(code, text))
 
-    def _end(self, handle: pycurl.Curl, error: tuple[int, str] | None) -> None:
+    def _end(self, handle: pycurl.Curl, error: pycurl.error | None) -> None:
         self._multi.remove_handle(handle)
-        job = self._jobs.pop(handle)
-        job.error = error
-        job.done.set()
+        self._jobs.pop(handle).end(error)
 
     def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
@@ -162,3 +186,7 @@ class _Loop:
 
     def _set_timer(self, milliseconds: int) -> None:
         self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+
+def _defect() -> FetchError:
+    return FetchError(Reason.INTERNAL, "expected the requests over shared connections to go on, their thread has ended")

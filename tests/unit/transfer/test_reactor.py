@@ -117,3 +117,17 @@ def test_others_do_not_share() -> None:
         running = reactors()
 
     assert [] == running
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_thread_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect ends the thread: the request under way and the next one end, too, with Internal."""
+
+    def fail(_loop: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("modelfetch.transfer.reactor._Loop._end_done", fail)
+    with evil_server(serve_file(CONTENT)) as server, open_session() as session:
+        reasons = [refusal(session, server.url()) for _ in range(2)]
+
+    assert [Reason.INTERNAL] * 2 == reasons
