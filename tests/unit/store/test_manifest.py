@@ -2,6 +2,7 @@
 
 import json
 import random
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from modelfetch.errors import FetchError
 from modelfetch.hashing import sha256_digest
 from modelfetch.reasons import Reason
+from modelfetch.store import manifest as manifests
 from modelfetch.store.manifest import Manifest, ManifestFile, ManifestSource, canonical, parse_manifest, parse_owner
 from tests.unit.store import samples
 
@@ -32,6 +34,18 @@ def test_a_manifest_s_text() -> None:
         b'"size":1,"verifiedBy":"none"}],"revision":"main","schemaVersion":1,"source":{"type":"http","urls":'
         b'["https://host.example/a"]},"totalBytes":1}\n'
     ) == manifest.dump()
+
+
+def test_a_manifest_s_text_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often text, digest and name are asked for; and it stays equal to one that was not asked."""
+    made = Mock(side_effect=canonical)
+    monkeypatch.setattr(manifests, "canonical", made)
+    manifest = Manifest.of(SOURCE, "main", "a" * 40, None, [file("a")])
+
+    told = {(manifest.dump(), manifest.digest, manifest.revision_name) for _ in range(2)}
+
+    assert (1, 1) == (len(told), made.call_count)
+    assert manifest == Manifest.of(SOURCE, "main", "a" * 40, None, [file("a")])
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=20), st.binary(max_size=20), max_size=8), st.randoms())
