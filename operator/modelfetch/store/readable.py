@@ -1,12 +1,14 @@
 """Looking at a store: facts, names and small documents, by paths that no planted link can lead astray.
 
 Comes in: paths as tuples of steps below the root. Each step is opened without following links, relative to the
-descriptor of the one before, so that a symlink planted on a shared volume is refused and never followed.
+descriptor of the one before, so that a symlink planted on a shared volume is refused and never followed. Folders that
+nobody replaces may be kept open: then paths begin at the nearest of them.
 Goes out: what is there, or a FetchError that says what the volume answered and where. fs.py adds what changes a store.
 """
 
 import errno
 import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,6 +21,9 @@ from modelfetch.store.faults import Room, explained
 from modelfetch.store.layout import Steps
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+KEPT_LIMIT = 320
+"""Folders that may be kept open: one for each first byte of a digest, and some more."""
+
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -30,11 +35,41 @@ def read_fully(fd: int, offset: int, room: memoryview) -> int:
     return taken
 
 
+def _kept_limit() -> int:
+    """Return how many folders may be kept open: a quarter of what the process may have open."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return KEPT_LIMIT if soft == resource.RLIM_INFINITY else min(KEPT_LIMIT, soft // 4)
+
+
+@contextmanager
+def _walked(root: int, path: Steps) -> Iterator[int]:
+    """Hold a descriptor of the folder `path` below the one open as `root`, reached without following any link."""
+    if not path:
+        yield root
+        return
+    fd = os.open(path[0], FOLDER_FLAGS, dir_fd=root)
+    try:
+        for step in path[1:]:
+            below = os.open(step, FOLDER_FLAGS, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _names_in(fd: int) -> list[str]:
+    """Return the sorted names in a folder, listed by a new descriptor: users of one share how far it has come."""
+    with _walked(fd, (".",)) as own:
+        return sorted(os.listdir(own))
+
+
 class ReadableVolume:
     """A store's root, to look at; every path is below it. Close it, or use it as a context manager."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._kept: dict[Steps, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -43,23 +78,58 @@ class ReadableVolume:
         self.close()
 
     def close(self) -> None:
-        """Give the root's descriptor back. A second call does nothing."""
+        """Give all descriptors back. A second call does nothing."""
+        for path in list(self._kept):
+            self.release(path)
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            os.close(fd)
+
+    def keep(self, path: Steps) -> None:
+        """Hold the folder open until `release` or `close`, where the process may have that many files open.
+
+        For folders that nobody renames or removes: what is done through this volume is done in this one.
+        """
+        if path in self._kept or len(self._kept) >= _kept_limit():
+            return
+        with explained("keep", path, self.room), self.folder(path) as fd:
+            mine = os.dup(fd)
+        if self._kept.setdefault(path, mine) != mine:
+            os.close(mine)  # another thread was faster
+
+    @contextmanager
+    def rewalked(self, path: Steps) -> Iterator[int]:
+        """Hold a descriptor of what stands at `path` now; raises FetchError(StorageIOError) if another was kept open.
+
+        So what was done in a kept folder is known to be where its path leads, also for other programs.
+        """
+        with _walked(self._fd, path) as fd:
+            kept = self._kept.get(path)
+            if kept is not None and not os.path.samestat(os.fstat(kept), os.fstat(fd)):
+                raise FetchError(
+                    Reason.STORAGE_IO_ERROR, f"expected the folder '{'/'.join(path)}' to stay, another stands there now"
+                )
+            yield fd
+
+    def release(self, path: Steps) -> None:
+        """Give the descriptor of a kept folder back; nobody uses it any more."""
+        fd = self._kept.pop(path, None)
+        if fd is not None:
             os.close(fd)
 
     @contextmanager
     def folder(self, path: Steps) -> Iterator[int]:
         """Hold a descriptor of the folder `path`, reached without following any link."""
-        fd = os.dup(self._fd)
-        try:
-            for step in path:
-                below = os.open(step, FOLDER_FLAGS, dir_fd=fd)
-                os.close(fd)
-                fd = below
+        with _walked(*self._nearest(path)) as fd:
             yield fd
-        finally:
-            os.close(fd)
+
+    def _nearest(self, path: Steps) -> tuple[int, Steps]:
+        """Return the kept folder that is nearest to `path`, and the steps that are left from there."""
+        for depth in range(len(path), 0, -1):
+            fd = self._kept.get(path[:depth])
+            if fd is not None:
+                return fd, path[depth:]
+        return self._fd, path
 
     def facts(self, path: Steps) -> Facts | None:
         """Return what `path` is, None if there is nothing; raises FetchError(StoreCorrupt) behind a link."""
@@ -75,7 +145,7 @@ class ReadableVolume:
         with explained("list", path, self.room):
             try:
                 with self.folder(path) as fd:
-                    return sorted(os.listdir(fd))
+                    return _names_in(fd)
             except FileNotFoundError:
                 return []
 
@@ -85,7 +155,7 @@ class ReadableVolume:
         with explained("list", path, self.room):
             try:
                 with self.folder(path) as fd:
-                    for name in sorted(os.listdir(fd)):
+                    for name in _names_in(fd):
                         with suppress(FileNotFoundError):
                             found[name] = facts_of(os.stat(name, dir_fd=fd, follow_symlinks=False))
             except FileNotFoundError:
