@@ -5,6 +5,7 @@ Comes in: addresses, headers and credentials, judged by the rules of guard.py be
 its own thread, or of the reactor's where requests share a connection.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ __all__ = ["Limits", "Request", "Session"]
 
 ANSWER_LIMIT = 32 * 1024 * 1024
 """Bytes of a small answer in memory, where the caller does not say."""
+
+QUICK_CONNECTIONS = 4
+QUICK_PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 16 * 1024
+"""What a connection reads at once, of the first ones and of more: of many each is slow, and all need their memory."""
 
 
 class Session:
@@ -57,6 +63,7 @@ class Session:
         )
         self.shared = self._ground.shared
         """Origins whose connections carry many requests at once, as their answers showed."""
+        self._made = itertools.count()
         self._idle: deque[tuple[pycurl.Curl, Landing]] = deque()
         self._share = pycurl.CurlShare()
         # Not connections: libcurl does not support sharing these between threads.
@@ -159,7 +166,8 @@ class Session:
         try:
             handle, landing = self._idle.pop()
         except IndexError:
-            handle, landing = pycurl.Curl(), Landing()
+            handle = pycurl.Curl()
+            landing = Landing(QUICK_PIECE_BYTES if next(self._made) < QUICK_CONNECTIONS else PIECE_BYTES)
             handle.setopt(pycurl.SHARE, self._share)
         try:
             yield handle, landing

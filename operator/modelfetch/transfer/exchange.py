@@ -32,10 +32,10 @@ CONNECT_TIMEOUT_S = 10.0
 DRAIN_BYTES = 64 * 1024
 """The body of a redirect or an error is read up to about here, so that the connection can be used again."""
 
-GATHER_BYTES = 256 * 1024
+GATHER_PIECES = 4
 GATHER_S = 0.05
-"""libcurl gives 16 KiB at a time. They are gathered without a line of Python; so much, or what came in so long, is
-handed on at once. While it looks at nothing else, libcurl reads ten of its buffers, so there may be as much more."""
+"""libcurl gives 16 KiB at a time. They are gathered without a line of Python; as many of its buffers, or what came in
+so long, are handed on at once. While it looks at nothing else, libcurl reads ten of them, so there may be as much more."""
 
 OnHead = Callable[[Head], Sink | None]
 """Judges the final head before any byte of the body; returns where the body goes, None to drop it. May raise."""
@@ -46,8 +46,6 @@ _SocketAddress = tuple[int, int, int, tuple[str | int, ...]]
 
 _QUICK_EXIT = 322
 """CURLOPT_QUICK_EXIT, which pycurl does not name: end without waiting for a name server that does not answer."""
-
-_BUFFER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,10 @@ class Ground:
 
 
 class Landing:
-    """Where the pieces of a body are gathered; used again by the handle's next request."""
+    """Where the pieces of a body are gathered, `piece_bytes` at a time; used again by the handle's next request."""
 
-    def __init__(self) -> None:
+    def __init__(self, piece_bytes: int) -> None:
+        self.piece_bytes = piece_bytes
         self.start_over()
 
     def start_over(self) -> None:
@@ -113,6 +112,11 @@ class Landing:
     def size(self) -> int:
         """Bytes gathered since the last time."""
         return self._room.tell()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to hand on."""
+        return self.size >= GATHER_PIECES * self.piece_bytes
 
     def hand_on(self, sink: Sink) -> None:
         """Give `sink` what was gathered since the last time."""
@@ -177,6 +181,7 @@ class Exchange:
 
     def _prepare(self, handle: pycurl.Curl, on_head: OnHead) -> None:
         _configure(handle, self._ground.ca_file)
+        handle.setopt(pycurl.BUFFERSIZE, self._landing.piece_bytes)
         handle.setopt(pycurl.URL, str(self._url))
         # Without this libcurl writes %2e as %2E, and a signature over the text no longer fits.
         handle.setopt(pycurl.REQUEST_TARGET, self._url.target)
@@ -250,7 +255,7 @@ class Exchange:
 
     def _tick(self, *_counts: int) -> int | None:
         now = self._now()
-        if self._landing.size < GATHER_BYTES and now - self._handed_on_at < GATHER_S:
+        if not self._landing.is_full and now - self._handed_on_at < GATHER_S:
             return None
         return self._guarded(self._hand_on) or self._guarded(self._check_limits)
 
@@ -319,7 +324,6 @@ def _configure(handle: pycurl.Curl, ca_file: str) -> None:
     handle.setopt(pycurl.SSL_VERIFYHOST, 2)
     handle.setopt(pycurl.CAINFO, ca_file)
     handle.setopt(pycurl.USERAGENT, f"modelfetch/{__version__}")
-    handle.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
     handle.setopt(pycurl.TCP_KEEPALIVE, 1)
     handle.setopt(pycurl.NOPROGRESS, 0)
 
