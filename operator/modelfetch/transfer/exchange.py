@@ -35,7 +35,7 @@ DRAIN_BYTES = 64 * 1024
 GATHER_PIECES = 4
 GATHER_S = 0.05
 """libcurl gives 16 KiB at a time. They are gathered without a line of Python; as many of its buffers, or what came in
-so long, are handed on at once. While it looks at nothing else, libcurl reads ten of them, so there may be as much more."""
+so long, are handed on at once. While it looks at nothing else, libcurl reads ten of them: so much more may come."""
 
 OnHead = Callable[[Head], Sink | None]
 """Judges the final head before any byte of the body; returns where the body goes, None to drop it. May raise."""
