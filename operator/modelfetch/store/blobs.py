@@ -130,7 +130,7 @@ class Blobs:
     def _make_folder(self, folder: Steps, *, step: str) -> None:
         if folder not in self._folders:  # never removed, so once is enough
             self._volume.make_folders(folder, step=step, known=len(layout.BLOBS))
-            self._volume.keep(folder)
+            self._volume.hold(folder)
             self._folders.add(folder)
 
     def _make_hint_folder(self, folder: Steps, *, step: str) -> None:
@@ -139,7 +139,7 @@ class Blobs:
             if path not in self._folders:
                 self._volume.make_folder(path, step=step)
                 self._folders.add(path)
-        self._volume.keep(folder[:-1])
+        self._volume.hold(folder[:-1])
 
     def _settle(self, ingest: Ingest, sha256: str, size: int) -> None:
         """Make the pin and the digest name one sound file."""

@@ -120,7 +120,7 @@ class Volume(ReadableVolume):
             self.sync_folder(path[: depth - 1], step=step)
 
     def sync_folder(self, path: Steps, *, step: str) -> None:
-        """Make the names in a folder durable; raises FetchError(StorageIOError) if another took a kept one's place."""
+        """Make the names in a folder durable; raises FetchError(StorageIOError) if another took a held one's place."""
         with explained(step, path, self.room):
             self._crash(f"before {step}.sync")
             with self.rewalked(path) as fd:

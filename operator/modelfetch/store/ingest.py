@@ -198,7 +198,7 @@ def ingesting(volume: Volume, attempt: str, capabilities: Capabilities, owner: s
     """Hold a new private folder. It is removed at the end; after an error what is of use stays for the next attempt."""
     folder = layout.ingest(attempt, secrets.token_hex(4))
     volume.make_folder(folder, PRIVATE_FOLDER, step="ingest.create")
-    volume.keep(folder)
+    volume.hold(folder)
     head = Head(attempt, owner, Process.current())
     ingest = Ingest(volume, head, folder, capabilities, _new_journal(volume, folder, head))
     is_left = False

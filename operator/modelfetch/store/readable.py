@@ -2,7 +2,7 @@
 
 Comes in: paths as tuples of steps below the root. Each step is opened without following links, relative to the
 descriptor of the one before, so that a symlink planted on a shared volume is refused and never followed. Folders that
-nobody replaces may be kept open: then paths begin at the nearest of them.
+nobody replaces may be held open: then paths begin at the nearest of them.
 Goes out: what is there, or a FetchError that says what the volume answered and where. fs.py adds what changes a store.
 """
 
@@ -21,8 +21,8 @@ from modelfetch.store.faults import Room, explained
 from modelfetch.store.layout import Steps
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-KEPT_LIMIT = 320
-"""Folders that may be kept open: one for each first byte of a digest, and some more."""
+HELD_LIMIT = 320
+"""Folders that may be held open: one for each first byte of a digest, and some more."""
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -35,10 +35,10 @@ def read_fully(fd: int, offset: int, room: memoryview) -> int:
     return taken
 
 
-def _kept_limit() -> int:
-    """Return how many folders may be kept open: a quarter of what the process may have open."""
+def _held_limit() -> int:
+    """Return how many folders may be held open: a quarter of what the process may have open."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return KEPT_LIMIT if soft == resource.RLIM_INFINITY else min(KEPT_LIMIT, soft // 4)
+    return HELD_LIMIT if soft == resource.RLIM_INFINITY else min(HELD_LIMIT, soft // 4)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ class ReadableVolume:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._kept: dict[Steps, int] = {}
+        self._held: dict[Steps, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -79,41 +79,41 @@ class ReadableVolume:
 
     def close(self) -> None:
         """Give all descriptors back. A second call does nothing."""
-        for path in list(self._kept):
+        for path in list(self._held):
             self.release(path)
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
-    def keep(self, path: Steps) -> None:
+    def hold(self, path: Steps) -> None:
         """Hold the folder open until `release` or `close`, where the process may have that many files open.
 
         For folders that nobody renames or removes: what is done through this volume is done in this one.
         """
-        if path in self._kept or len(self._kept) >= _kept_limit():
+        if path in self._held or len(self._held) >= _held_limit():
             return
-        with explained("keep", path, self.room), self.folder(path) as fd:
+        with explained("hold", path, self.room), self.folder(path) as fd:
             mine = os.dup(fd)
-        if self._kept.setdefault(path, mine) != mine:
+        if self._held.setdefault(path, mine) != mine:
             os.close(mine)  # another thread was faster
 
     @contextmanager
     def rewalked(self, path: Steps) -> Iterator[int]:
-        """Hold a descriptor of what stands at `path` now; raises FetchError(StorageIOError) if another was kept open.
+        """Hold a descriptor of what stands at `path` now; raises FetchError(StorageIOError) if another was held open.
 
-        So what was done in a kept folder is known to be where its path leads, also for other programs.
+        So what was done in a held folder is known to be where its path leads, also for other programs.
         """
         with _walked(self._fd, path) as fd:
-            kept = self._kept.get(path)
-            if kept is not None and not os.path.samestat(os.fstat(kept), os.fstat(fd)):
+            held = self._held.get(path)
+            if held is not None and not os.path.samestat(os.fstat(held), os.fstat(fd)):
                 raise FetchError(
                     Reason.STORAGE_IO_ERROR, f"expected the folder '{'/'.join(path)}' to stay, another stands there now"
                 )
             yield fd
 
     def release(self, path: Steps) -> None:
-        """Give the descriptor of a kept folder back; nobody uses it any more."""
-        fd = self._kept.pop(path, None)
+        """Give the descriptor of a held folder back; nobody uses it any more."""
+        fd = self._held.pop(path, None)
         if fd is not None:
             os.close(fd)
 
@@ -124,9 +124,9 @@ class ReadableVolume:
             yield fd
 
     def _nearest(self, path: Steps) -> tuple[int, Steps]:
-        """Return the kept folder that is nearest to `path`, and the steps that are left from there."""
+        """Return the held folder that is nearest to `path`, and the steps that are left from there."""
         for depth in range(len(path), 0, -1):
-            fd = self._kept.get(path[:depth])
+            fd = self._held.get(path[:depth])
             if fd is not None:
                 return fd, path[depth:]
         return self._fd, path

@@ -75,69 +75,69 @@ def test_a_planted_link_is_refused(name: str, volume: Volume, planted: Path) -> 
     assert ["file"] == os.listdir(planted)
 
 
-def test_a_kept_folder_is_the_one_that_was_opened(volume: Volume, inside: Path, planted: Path) -> None:
+def test_a_held_folder_is_the_one_that_was_opened(volume: Volume, inside: Path, planted: Path) -> None:
     """A link that takes its place is not followed, and the next step that makes names durable tells of it."""
-    volume.make_folders(("top", "kept"), step="s")
-    volume.keep(("top", "kept"))
-    (inside / "top" / "kept").rename(inside / "moved")
-    (inside / "top" / "kept").symlink_to("../../outside")
+    volume.make_folders(("top", "held"), step="s")
+    volume.hold(("top", "held"))
+    (inside / "top" / "held").rename(inside / "moved")
+    (inside / "top" / "held").symlink_to("../../outside")
 
-    volume.symlink("x", ("top", "kept", "new"), step="s")
+    volume.symlink("x", ("top", "held", "new"), step="s")
 
     assert (["new"], ["file"]) == (os.listdir(inside / "moved"), os.listdir(planted))
     with pytest.raises(FetchError) as refused:
-        volume.sync_folder(("top", "kept"), step="s")
+        volume.sync_folder(("top", "held"), step="s")
     assert Reason.STORE_CORRUPT == refused.value.reason
 
 
-def test_another_folder_in_a_kept_one_s_place(volume: Volume, inside: Path) -> None:
-    """Names made in the kept one would be seen by nobody: that is an error before anything relies on them."""
-    volume.make_folder(("kept",), step="s")
-    volume.keep(("kept",))
-    (inside / "kept").rename(inside / "moved")
-    (inside / "kept").mkdir()
+def test_another_folder_in_a_held_one_s_place(volume: Volume, inside: Path) -> None:
+    """Names made in the held one would be seen by nobody: that is an error before anything relies on them."""
+    volume.make_folder(("held",), step="s")
+    volume.hold(("held",))
+    (inside / "held").rename(inside / "moved")
+    (inside / "held").mkdir()
 
     with pytest.raises(FetchError) as refused:
-        volume.sync_folder(("kept",), step="s")
+        volume.sync_folder(("held",), step="s")
 
     assert Reason.STORAGE_IO_ERROR == refused.value.reason
 
 
 @pytest.mark.parametrize("name", ["link", "file-link", "plain"])
-def test_only_folders_are_kept(name: str, volume: Volume, planted: Path) -> None:
+def test_only_folders_are_held(name: str, volume: Volume, planted: Path) -> None:
     """A planted link is refused, wherever it leads, and so is a file."""
     with pytest.raises(FetchError) as refused:
-        volume.keep((name,))
+        volume.hold((name,))
 
     assert (Reason.STORE_CORRUPT, ["file"]) == (refused.value.reason, os.listdir(planted))
 
 
 def test_a_released_folder_is_walked_to_again(volume: Volume, inside: Path) -> None:
     """What stands at the path counts from then on; a second release does nothing."""
-    volume.make_folder(("kept",), step="s")
-    volume.keep(("kept",))
-    (inside / "kept").rename(inside / "moved")
-    (inside / "kept").mkdir()
-    volume.release(("kept",))
-    volume.release(("kept",))
+    volume.make_folder(("held",), step="s")
+    volume.hold(("held",))
+    (inside / "held").rename(inside / "moved")
+    (inside / "held").mkdir()
+    volume.release(("held",))
+    volume.release(("held",))
 
-    volume.symlink("x", ("kept", "new"), step="s")
+    volume.symlink("x", ("held", "new"), step="s")
 
-    assert (["new"], []) == (os.listdir(inside / "kept"), os.listdir(inside / "moved"))
+    assert (["new"], []) == (os.listdir(inside / "held"), os.listdir(inside / "moved"))
 
 
-def test_kept_folders_leave_files_to_open(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_folders_leave_files_to_open(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most a quarter of the files that the process may have open; closing the volume gives all of them back."""
     monkeypatch.setattr(resource, "getrlimit", lambda _kind: (16, 16))
     before = len(os.listdir("/proc/self/fd"))
     for name in "abcdef":
         volume.make_folder((name,), step="s")
-        volume.keep((name,))
-    kept = len(os.listdir("/proc/self/fd"))
+        volume.hold((name,))
+    held = len(os.listdir("/proc/self/fd"))
 
     assert all(volume.facts((name,)) is not None and volume.names((name,)) == [] for name in "abcdef")
     volume.close()
-    assert (4, -1) == (kept - before, len(os.listdir("/proc/self/fd")) - before)
+    assert (4, -1) == (held - before, len(os.listdir("/proc/self/fd")) - before)
 
 
 def test_create_does_not_write_through_a_link(volume: Volume, planted: Path) -> None:
