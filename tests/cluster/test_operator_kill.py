@@ -151,7 +151,7 @@ def test_an_operator_killed_at_any_moment_loses_and_repeats_nothing(unmanned, op
         return not users.left and END == {b["metadata"]["name"]: phase_of(b) for b in world.all("modelfetch")}
 
     until(all_done, lambda: world.kubectl("get", "modelfetch", "-o", "wide") + str(users.left))
-    until(lambda: not world.all("jobs", "-l", "modelfetch.io/task!=fetch"), lambda: "removals do not end")
+    until(lambda: not owned(world, "modelfetch.io/task!=fetch"), lambda: "removals do not end")
 
     expect_no_needless_work(world, hub)
     expect_nothing_left(world)
@@ -173,6 +173,11 @@ def expect_no_needless_work(world: World, hub: FixtureHub) -> None:
     assert len(whole) <= len(NAMES), [r.path for r in whole]
 
 
+def owned(world: World, selector: str) -> list[Object]:
+    """Return the metadata of Jobs, and of Pods, which outlive their Jobs by a moment."""
+    return [body["metadata"] for kind in ("jobs", "pods") for body in world.all(kind, "-l", selector)]
+
+
 def left_by(world: World) -> set[str]:
     """Return the Jobs whose attempts have private files."""
     return {path.name.partition(".")[0] for path in (world.volume / "ingest").iterdir()}
@@ -181,11 +186,11 @@ def left_by(world: World) -> set[str]:
 def expect_nothing_left(world: World) -> None:
     """Who is gone has no Job, Pod, tree, private file; who is there has no finalizer; who ended left nothing."""
     there = {body["metadata"]["uid"]: body["metadata"] for body in world.all("modelfetch")}
-    owned = [body["metadata"] for kind in ("jobs", "pods") for body in world.all(kind)]
+    fetching = owned(world, "modelfetch.io/task=fetch")
     models = {path.name for path in (world.volume / "models" / world.namespace).iterdir()}
 
-    assert {meta["labels"]["modelfetch.io/fetch"] for meta in owned} <= set(there)
-    assert [] == [meta["name"] for meta in (*owned, *there.values()) if meta.get("finalizers")]
+    assert {meta["labels"]["modelfetch.io/fetch"] for meta in fetching} <= set(there)
+    assert [] == [meta["name"] for meta in (*fetching, *there.values()) if meta.get("finalizers")]
     assert {name for name, phase in END.items() if phase == "Ready"} == models - {"paused"}
     until(lambda: left_by(world) <= {world.status("paused")["attempt"]["jobName"]}, lambda: str(left_by(world)))
     assert [] == list((world.volume / "trash").iterdir())
