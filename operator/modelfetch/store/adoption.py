@@ -15,10 +15,9 @@ from modelfetch.errors import FetchError
 from modelfetch.store import layout
 from modelfetch.store.attempts import Neighbour
 from modelfetch.store.ingest import Ingest, Sweep
-from modelfetch.store.intact import Segments, intact
+from modelfetch.store.intact import intact
 from modelfetch.store.journal import FileLog
 from modelfetch.store.partial import RecordedPartial
-from modelfetch.transfer.segments import is_segment
 
 
 @dataclass(frozen=True)
@@ -95,19 +94,18 @@ class Adoption:
 
     def _copy(self, find: _Find, number: int) -> RecordedPartial | None:
         mine: RecordedPartial | None = None
-        recorded = {start: one for start, one in find.log.segments.items() if is_segment(start, one[0], find.size)}
-        for start, data in self._intact(find, recorded):
+        for start, data in self._intact(find):
             mine = mine or self._begun(find, number)
             mine.write_segment(start, data)
         return mine
 
-    def _intact(self, find: _Find, recorded: Segments) -> Iterator[tuple[int, memoryview]]:
+    def _intact(self, find: _Find) -> Iterator[tuple[int, memoryview]]:
         with ExitStack() as stack:
             try:
                 read_at = stack.enter_context(self.ingest.volume.reading(_path(find)))
             except FetchError:
                 return  # committed, taken by somebody else, or damaged
-            yield from intact(read_at, recorded, self.check)
+            yield from intact(read_at, find.log.segments_of(find.size), self.check)
 
     def _begun(self, find: _Find, number: int) -> RecordedPartial:
         mine = self.ingest.receive(number, find.log.key)

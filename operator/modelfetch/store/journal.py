@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from modelfetch.hashing import BLAKE3_BYTES
 from modelfetch.store.processes import Process
 from modelfetch.transfer.reader import Identity
-from modelfetch.transfer.segments import SEGMENT_BYTES
+from modelfetch.transfer.segments import SEGMENT_BYTES, is_segment
 
 FORMAT = 1
 _CRC_HEX = 8
@@ -125,6 +125,10 @@ class FileLog:
         self.segments[start] = (length, digest)
         if self.states and self.states[-1].size > start:
             self.states = [state for state in self.states if state.size <= start]
+
+    def segments_of(self, size: int) -> dict[int, tuple[int, bytes]]:
+        """Return length and BLAKE3, by start, of what are whole segments of a file of `size` bytes."""
+        return {start: one for start, one in self.segments.items() if is_segment(start, one[0], size)}
 
     @property
     def size_bytes(self) -> int:

@@ -19,7 +19,7 @@ from modelfetch.store.journal_file import JournalFile
 from modelfetch.store.layout import Steps
 from modelfetch.store.private_file import PrivateFile
 from modelfetch.transfer.reader import Identity
-from modelfetch.transfer.segments import SEGMENT_BYTES, contiguous_bytes, is_segment
+from modelfetch.transfer.segments import SEGMENT_BYTES, contiguous_bytes
 from modelfetch.transfer.sink import NOTHING, Kept
 
 _SHOWN_SEGMENTS = 32
@@ -130,7 +130,7 @@ class RecordedPartial:
         size = self._log.identity.size
         if size is None or not self._log.segments:
             return NOTHING
-        recorded = {start: one for start, one in self._log.segments.items() if is_segment(start, one[0], size)}
+        recorded = self._log.segments_of(size)
         kept = set[int]()
         for start, _data in intact(self.partial.read_at, recorded, check):
             kept.add(start)
