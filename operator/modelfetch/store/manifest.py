@@ -87,19 +87,15 @@ class Manifest(_Model):
             raise ValueError("files with one sha256 must have one size")
         return self
 
-    def dump(self) -> bytes:
-        """Return the canonical bytes: what lies on the volume and what the digest is of."""
-        return self.text
-
     @cached_property
     def text(self) -> bytes:
-        """The canonical bytes, made once: of a hundred thousand files that takes a second."""
+        """The canonical bytes, which lie on the volume and which the digest is of; made once, since that takes time."""
         return canonical(self)
 
     @cached_property
     def digest(self) -> str:
         """`sha256:<hex>` of the canonical bytes."""
-        return sha256_digest(self.dump())
+        return sha256_digest(self.text)
 
     @property
     def revision_name(self) -> str:

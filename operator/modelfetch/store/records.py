@@ -31,7 +31,7 @@ def read_trashed_manifest(volume: ReadableVolume, digest: str) -> Manifest | Non
 
 def write_manifest(ingest: Ingest, manifest: Manifest) -> None:
     """Put a manifest under its digest, durable; one that is there with the same bytes stays."""
-    data, path = manifest.dump(), layout.manifest(manifest.digest)
+    data, path = manifest.text, layout.manifest(manifest.digest)
     if ingest.volume.read(path, DOCUMENT_LIMIT) == data:
         # Whoever renamed it may have been killed before this.
         ingest.volume.sync_folder(path[:-1], step="manifest")

@@ -33,7 +33,7 @@ def test_a_manifest_s_text() -> None:
         b'"verifiedBy":"none"},{"path":"b","sha256":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",'
         b'"size":1,"verifiedBy":"none"}],"revision":"main","schemaVersion":1,"source":{"type":"http","urls":'
         b'["https://host.example/a"]},"totalBytes":1}\n'
-    ) == manifest.dump()
+    ) == manifest.text
 
 
 def test_a_manifest_s_text_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_a_manifest_s_text_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(manifests, "canonical", made)
     manifest = Manifest.of(SOURCE, "main", "a" * 40, None, [file("a")])
 
-    told = {(manifest.dump(), manifest.digest, manifest.revision_name) for _ in range(2)}
+    told = {(manifest.text, manifest.digest, manifest.revision_name) for _ in range(2)}
 
     assert (1, 1) == (len(told), made.call_count)
     assert manifest == Manifest.of(SOURCE, "main", "a" * 40, None, [file("a")])
@@ -57,7 +57,7 @@ def test_the_order_of_the_files_does_not_matter(content: dict[str, bytes], shuff
     second = Manifest.of(SOURCE, "main", None, None, files)
 
     assert first.digest == second.digest
-    assert first == parse_manifest(second.dump(), first.digest)
+    assert first == parse_manifest(second.text, first.digest)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_files_that_contradict_each_other(files: list[ManifestFile]) -> None:
 )
 def test_a_changed_manifest_is_refused(change: dict[str, object]) -> None:
     """A document whose digest fits but whose content makes no sense is a corrupt store."""
-    content = json.loads(samples.manifest(samples.LLAMA).dump()) | change
+    content = json.loads(samples.manifest(samples.LLAMA).text) | change
     data = json.dumps(content).encode()
 
     with pytest.raises(FetchError) as refused:
@@ -88,7 +88,7 @@ def test_a_changed_manifest_is_refused(change: dict[str, object]) -> None:
 def test_a_manifest_of_another_digest() -> None:
     """One flipped byte makes it another document."""
     manifest = samples.manifest(samples.LLAMA)
-    data = manifest.dump().replace(b"main", b"nain")
+    data = manifest.text.replace(b"main", b"nain")
 
     with pytest.raises(FetchError) as refused:
         parse_manifest(data, manifest.digest)

@@ -38,7 +38,7 @@ def test_a_broken_manifest_is_replaced(store: Store, root: Path) -> None:
         records.write_manifest(ingest, MANIFEST)
 
     assert Reason.STORE_CORRUPT == refused.value.reason
-    assert MANIFEST.dump() == path_of(root).read_bytes()
+    assert MANIFEST.text == path_of(root).read_bytes()
 
 
 def test_other_names_among_the_manifests(store: Store, root: Path) -> None:
