@@ -4,6 +4,7 @@ In: a folder and the scale. Out: `Bench`, which plays.py uses. Servers start whe
 """
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,15 @@ class Bench:
             yield out
         finally:
             shutil.rmtree(out, ignore_errors=True)
+
+    def settle(self, read: Path) -> None:
+        """No turn pays for the last one: what that wrote is on disk or gone, and `read` is in the page cache again.
+
+        Deleted files are discarded by the disk only when the journal is written, up to five seconds later; and machines
+        that give idle memory back to a host drop what a server has not read for a while.
+        """
+        os.sync()
+        files.read(read)
 
     def store(self, turn: Turn) -> Task:
         """Return the task that has filled the scenario's store; filled once a run."""

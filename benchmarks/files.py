@@ -97,6 +97,16 @@ def prepare(root: Path, scale: float, names: set[str]) -> dict[str, Collection]:
     return {name: made[name] for name in names}
 
 
+def read(path: Path) -> None:
+    """All files below a folder, or the one file, have been read."""
+    paths = [path] if path.is_file() else [at for at in path.rglob("*") if at.is_file()]
+    room = bytearray(_SEGMENT)
+    for at in paths:
+        with at.open("rb", buffering=0) as stream:
+            while stream.readinto(room):
+                pass
+
+
 def _collection(root: Path, recipe: Recipe, made: dict[str, Collection]) -> Collection:
     manifest = root / "manifests" / f"{recipe.name}.json"
     wanted = {"recipe": repr(recipe), "seed": SEED}

@@ -108,12 +108,14 @@ def confined(bench: Bench, turn: Turn) -> Sample:
     """Bring the collection into an empty folder in a cgroup of 256 MiB."""
     with bench.folder(turn) as out, cgroup.limited(256 * MIB) as group:
         task = turn.task(bench, out)
+        bench.settle(task.collection.folder)
         plain = call(turn.contender, task, bench.python)
         cost = replace(plain, arguments=group.entered_by(plain.arguments)).cost(bench.output(turn), bench.deadline_s)
         return _sample(cost, _unpublished(turn, task), {"oom_kills": group.oom_kills()})
 
 
 def _run(bench: Bench, turn: Turn, task: Task, watch: Callable[[int], None] | None = None) -> Cost:
+    bench.settle(task.source or task.collection.folder)
     return call(turn.contender, task, bench.python).cost(bench.output(turn), bench.deadline_s, watch)
 
 
