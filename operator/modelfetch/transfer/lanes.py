@@ -42,6 +42,8 @@ class Lanes:
         self._monotonic = monotonic
         self._files: dict[Reception, Start] = {}
         self._beside = 0
+        self._held_before_s = 0.0
+        """How long receivers of files that have ended waited for memory."""
         self._ended = Event()
         self._lock = Lock()
 
@@ -68,6 +70,7 @@ class Lanes:
         finally:
             with self._lock:
                 del self._files[reception]
+                self._held_before_s += reception.held_s
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -95,7 +98,8 @@ class Lanes:
     def _sample(self) -> None:
         self._tuner.limit = max(1, min(self._most, self._budget - self._beside, sum(self._rooms())))
         flowing = sum(reception.flowing for reception in self._files)
-        self._tuner.sample(self._monotonic(), self._received(), flowing)
+        held_s = self._held_before_s + sum(reception.held_s for reception in self._files)
+        self._tuner.sample(self._monotonic(), self._received(), flowing, held_s)
 
     def _share(self) -> None:
         # A stalled connection also makes the tuner fall back: without one more, nobody would be left to take over.

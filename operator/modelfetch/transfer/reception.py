@@ -61,6 +61,8 @@ class Reception:
         """Media type of what was served, where it is called a web page and the file is not."""
         self.flowing = 0
         """Receivers that bring bytes."""
+        self.held_s = 0.0
+        """How long receivers have waited for memory, all together."""
         self._plan = plan
         self._is_aborted = is_aborted
         self._sink = file.sink
@@ -132,6 +134,7 @@ class Reception:
 
     def lend(self, is_over: Callable[[], bool]) -> memoryview | None:
         """Return an empty buffer, waiting for one while `is_over` is false; None when it became true."""
+        began = self._monotonic()
         with self._changed:
             while self._lent >= self._wanted + LOOKAHEAD and not self._frontier.has_gap:
                 if is_over():
@@ -141,6 +144,8 @@ class Reception:
         buffer = self.buffers.take(is_over)
         if buffer is None:
             self._returned()
+        with self._changed:
+            self.held_s += self._monotonic() - began
         return None if buffer is None else memoryview(buffer)
 
     def release(self, piece: memoryview) -> None:

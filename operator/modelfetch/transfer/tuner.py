@@ -27,21 +27,30 @@ HOLD_LIMIT_S = 120.0
 COLLAPSE = 0.5
 """Below this part of the best rate, on a plateau, fewer connections are tried."""
 
+HELD = 0.05
+"""Connections that wait this part of their time for memory are quicker than the hash or the disk: more bring nothing.
+One connection over loopback waits 5 to 25 % of it, one that is limited by its link next to nothing."""
+
 REFUSALS_APART_S = 2.0
 """Refusals nearer to each other than this are one: all connections get them at once."""
 
 
 @dataclass
 class _Window:
-    """Bytes over time, from a first sample on."""
+    """Bytes, and seconds that connections waited, over time, from a first sample on."""
 
     since: float
     received: int
+    held_s: float
     is_settled: bool = True
 
     def rate(self, now: float, received: int) -> float:
         """Return bytes per second since the first sample."""
         return (received - self.received) / (now - self.since)
+
+    def held(self, now: float, held_s: float, connections: int) -> float:
+        """Return the part of their time that connections waited for memory since the first sample."""
+        return (held_s - self.held_s) / ((now - self.since) * connections)
 
 
 class Tuner:
@@ -60,19 +69,22 @@ class Tuner:
         self._hold_s = HOLD_S
         self._hold_until: float | None = None
         self._refused_at: float | None = None
+        self._is_held = False
 
-    def sample(self, now: float, received: int, flowing: int) -> int:
+    def sample(self, now: float, received: int, flowing: int, held_s: float = 0.0) -> int:
         """Take the bytes `received` in all by `now`, over `flowing` connections that bring bytes; return `wished`.
 
-        Times are seconds of any clock that does not go back. One sample after a change is skipped. Before all wished
-        connections flow a step can only prove good, not bad.
+        `held_s` is how long all connections together have waited for memory. Times are seconds of any clock that does
+        not go back. One sample after a change is skipped. Before all wished connections flow a step can only prove
+        good, not bad.
         """
         is_settled = self._is_settled(now, flowing)
         if self._window is None or is_settled != self._window.is_settled:
-            self._window = None if self._skip else _Window(now, received, is_settled)
+            self._window = None if self._skip else _Window(now, received, held_s, is_settled)
             self._skip = False
         elif now - self._window.since >= SHORT_WINDOW_S:
-            self._judge(now, received)
+            self._is_held = self._window.held(now, held_s, max(1, flowing)) >= HELD
+            self._judge(now, received, held_s)
         return self.wished
 
     def refused(self, now: float) -> None:
@@ -87,22 +99,22 @@ class Tuner:
             self._changed_at = now
         return flowing >= self.wished or now - self._changed_at >= SETTLE_S
 
-    def _judge(self, now: float, received: int) -> None:
+    def _judge(self, now: float, received: int, held_s: float) -> None:
         assert self._window is not None
         rate, elapsed = self._window.rate(now, received), now - self._window.since
         if not self._window.is_settled:
             if self._best is not None and self.wished > self._kept and rate >= self._best * QUICK_GROWTH:
                 self._keep_step(now, rate, is_quick=True)
         elif self._best is None:
-            self._measure_base(now, received, rate)
+            self._measure_base(now, received, held_s, rate)
         elif self.wished > self._kept:
             self._judge_step(now, rate, elapsed)
         elif elapsed >= LONG_WINDOW_S:
-            self._judge_plateau(now, received, rate)
+            self._judge_plateau(now, received, held_s, rate)
 
-    def _measure_base(self, now: float, received: int, rate: float) -> None:
+    def _measure_base(self, now: float, received: int, held_s: float, rate: float) -> None:
         self._best = rate
-        self._window = _Window(now, received)
+        self._window = _Window(now, received, held_s)
         if self._hold_until is None and rate > 0:
             self._try_more(now)
 
@@ -124,13 +136,13 @@ class Tuner:
         self._step = min(self._step * 2, self._kept) if is_quick else max(1, self._step // 2)
         self._try_more(now)
 
-    def _judge_plateau(self, now: float, received: int, rate: float) -> None:
+    def _judge_plateau(self, now: float, received: int, held_s: float, rate: float) -> None:
         assert self._best is not None
         if rate < self._best * COLLAPSE and self.wished > 1:
             self._fall_back(now)
             return
         self._best = rate
-        self._window = _Window(now, received)
+        self._window = _Window(now, received, held_s)
         if self._hold_until is None or now >= self._hold_until:
             self._step = 1
             self._try_more(now)
@@ -139,6 +151,9 @@ class Tuner:
         more = min(self._kept + max(1, self._step), self.limit)
         if more <= self._kept:
             self._rest(now)
+        elif self._is_held:
+            # The next window may show otherwise: nothing was tried that brought nothing.
+            self._hold_until = now
         else:
             self._go_to(more, now)
 

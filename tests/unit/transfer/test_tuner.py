@@ -13,20 +13,22 @@ Link = Callable[[int], float]
 
 
 class Run:
-    """A tuner on a link that gives `rate(connections)` bytes per second."""
+    """A tuner on a link that gives `rate(connections)` bytes per second; the machine takes at most `takes` of them."""
 
-    def __init__(self, tuner: Tuner, link: Link) -> None:
-        self.tuner, self.link = tuner, link
-        self.now = self.received = 0.0
+    def __init__(self, tuner: Tuner, link: Link, takes: float = 1e15) -> None:
+        self.tuner, self.link, self.takes = tuner, link, takes
+        self.now = self.received = self.held_s = 0.0
         self.seen = [tuner.wished]
 
     def last(self, seconds: float) -> "Run":
         """Let time pass."""
         until = self.now + seconds
         while self.now < until:
-            self.received += self.link(self.tuner.wished) * TICK_S
+            wished, offered = self.tuner.wished, self.link(self.tuner.wished)
+            self.received += min(self.takes, offered) * TICK_S
+            self.held_s += max(0.0, 1 - self.takes / offered) * wished * TICK_S
             self.now += TICK_S
-            self.seen.append(self.tuner.sample(self.now, int(self.received), self.tuner.wished))
+            self.seen.append(self.tuner.sample(self.now, int(self.received), wished, self.held_s))
         return self
 
 
@@ -46,6 +48,26 @@ def test_a_full_link_keeps_one() -> None:
     run = Run(Tuner(16), lambda _connections: 80e6).last(HOLD_S)
 
     assert (1, 2) == (run.tuner.wished, max(run.seen))
+
+
+def test_a_machine_that_is_slower_than_one_connection_has_one() -> None:
+    """Where the connection waits for the hash or the disk a second one is not even tried."""
+    assert {1} == set(Run(Tuner(16), per_connection(700e6), takes=500e6).last(2 * HOLD_S).seen)
+
+
+def test_a_machine_that_takes_what_a_few_bring_has_a_few() -> None:
+    """Connections are added until they wait, and no longer."""
+    run = Run(Tuner(64), per_connection(40e6), takes=500e6).last(2 * HOLD_S)
+
+    assert (16, 16) == (run.tuner.wished, max(run.seen))
+
+
+def test_a_machine_that_gets_faster_soon_has_more() -> None:
+    """When the connection waits no longer, more are tried within two seconds, not after a rest."""
+    run = Run(Tuner(16), per_connection(100e6), takes=50e6).last(5)
+    before, run.takes = run.tuner.wished, 1e15
+
+    assert (1, 16) == (before, run.last(3).tuner.wished)
 
 
 @pytest.mark.parametrize(("worth", "limit"), [(3, 16), (5, 16), (7, 8), (12, 16)])
@@ -101,21 +123,23 @@ def test_new_connections_get_time_to_begin() -> None:
     assert (2, 2) == (wished, tuner.wished)
 
 
-Samples = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 10**9), st.integers(0, 70), st.booleans()), max_size=200)
+Samples = st.lists(
+    st.tuples(st.floats(0, 3), st.integers(0, 10**9), st.integers(0, 70), st.floats(0, 9), st.booleans()), max_size=200
+)
 
 
 @given(st.integers(1, 64), st.integers(1, 64), Samples)
 def test_it_never_wishes_for_more_than_asked(
-    limit: int, start: int, samples: list[tuple[float, int, int, bool]]
+    limit: int, start: int, samples: list[tuple[float, int, int, float, bool]]
 ) -> None:
     """Whatever is measured and refused, the number is between one and the limit."""
-    tuner, now, received = Tuner(limit, start), 0.0, 0
+    tuner, now, received, waited = Tuner(limit, start), 0.0, 0, 0.0
     seen = [tuner.wished]
-    for passed, came, flowing, is_refused in samples:
-        now, received = now + passed, received + came
+    for passed, came, flowing, held, is_refused in samples:
+        now, received, waited = now + passed, received + came, waited + held
         if is_refused:
             tuner.refused(now)
-        seen.append(tuner.sample(now, received, flowing))
+        seen.append(tuner.sample(now, received, flowing, waited))
 
     assert (True, True) == (min(seen) >= 1, max(seen) <= limit)
 

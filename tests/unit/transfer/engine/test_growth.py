@@ -22,7 +22,7 @@ FIRST, SECOND, THIRD = (
 class Eager(Tuner):
     """Wishes for all it may as soon as bytes come."""
 
-    def sample(self, now: float, received: int, flowing: int) -> int:
+    def sample(self, now: float, received: int, flowing: int, held_s: float = 0.0) -> int:
         """Wish for the limit."""
         self.wished = self.limit if received else self.wished
         return self.wished
@@ -36,18 +36,18 @@ class Watched(Eager):
         self.asked_often = threading.Event()
         self._asked = 0
 
-    def sample(self, now: float, received: int, flowing: int) -> int:
+    def sample(self, now: float, received: int, flowing: int, held_s: float = 0.0) -> int:
         """Wish for the limit."""
         self._asked += received > 0
         if self._asked == 3:
             self.asked_often.set()
-        return super().sample(now, received, flowing)
+        return super().sample(now, received, flowing, held_s)
 
 
 class Timid(Tuner):
     """Falls back to a single connection as soon as bytes come."""
 
-    def sample(self, now: float, received: int, flowing: int) -> int:
+    def sample(self, now: float, received: int, flowing: int, held_s: float = 0.0) -> int:
         """Wish for one."""
         self.wished = 1 if received else self.wished
         return self.wished
