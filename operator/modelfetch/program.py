@@ -1,17 +1,21 @@
 """How a program that runs for a moment starts and ends: without work that only one that runs for hours gains from.
 
-Comes in: nothing. Goes out: `refuse_plugins` as the first step, `importing` around imports, and `ending` around all
-that the outermost function of a program does. Used by `__main__.py` of the package and of the fetcher, and where more
-is imported on the way.
+Comes in: nothing. Goes out: `refuse_plugins` as the first step, `importing` around imports, `share_heap` before threads
+that move bytes, and `ending` around all that the outermost function of a program does. Used by `__main__.py` of the
+package and of the fetcher, by the command `pull`, and where more is imported on the way.
 """
 
 import atexit
+import ctypes
 import gc
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h: how many heaps there may be."""
 
 
 def refuse_plugins() -> None:
@@ -34,6 +38,17 @@ def importing() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+def share_heap() -> None:
+    """Threads that begin from now on allocate from one heap, where the C library would give each its own (glibc).
+
+    Those hold on to what their thread has freed: 4 to 8 MiB of the peak of a pull with 16 connections. The processor
+    time is the same; what is large is not in the heap.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_M_ARENA_MAX, 1)
 
 
 @contextmanager

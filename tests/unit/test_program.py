@@ -1,5 +1,6 @@
 """How short programs start and end: nothing that was written is lost, and the exit code is that of the program."""
 
+import ctypes
 import gc
 import subprocess
 import sys
@@ -43,6 +44,30 @@ def test_importing_leaves_a_collector_off_that_was_off() -> None:
         gc.unfreeze()
 
     assert not after
+
+
+def heaps_of_eight_threads(first: str) -> int:
+    """Return how many heaps the C library has made after `first` and eight threads at once that each needed memory."""
+    ended = ran(f"""
+        import ctypes, re
+        {first}
+        together = threading.Barrier(8)
+        def work():
+            together.wait()
+            kept = [bytearray(5000) for _ in range(100)]
+            together.wait()
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        ctypes.CDLL(None).malloc_stats()
+    """)
+    return ended.stderr.count("Arena ")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc: others have one heap anyway")
+def test_threads_share_a_heap() -> None:
+    """Eight threads that need memory at the same time have a few heaps; one where they share it."""
+    assert (True, 1) == (heaps_of_eight_threads("") > 1, heaps_of_eight_threads("program.share_heap()"))
 
 
 @pytest.mark.parametrize(

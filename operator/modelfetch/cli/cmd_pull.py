@@ -94,6 +94,7 @@ def pull(source: str, store: str, output: str, verbose: bool, **options: Any) ->
     Every file is compared with the digest of --checksum, else with that of the hub's listing. Private, loopback and
     link-local addresses, plain http and ports other than 80 and 443 are refused unless allowed.
     """
+    program.share_heap()
     # Here, not above: models, libcurl and the store's code are needed only now.
     with program.importing():
         from modelfetch.cli.pulling import pull as run

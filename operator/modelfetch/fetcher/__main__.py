@@ -6,6 +6,7 @@ from modelfetch import program
 def run() -> None:
     """Run the program."""
     program.refuse_plugins()
+    program.share_heap()
     with program.importing():
         from modelfetch.fetcher.main import main
     with program.ending():

@@ -25,10 +25,10 @@ from modelfetch.transfer.tuner import Tuner
 
 __all__ = ["Bounds", "Engine", "Item", "Moved"]
 
-BUFFERS_LIMIT = 16
-"""Buffers of 4 MiB in all: 64 MiB, whatever the numbers of files and connections."""
+BUFFERS_LIMIT = 14
+"""Buffers of 4 MiB in all: 56 MiB, whatever the numbers of files and connections."""
 
-LARGE_FILES_LIMIT = 14
+LARGE_FILES_LIMIT = 12
 """Large files at the same time: each needs a buffer to fill, and one that is hashed."""
 
 SHARED_FILES = 32
