@@ -18,7 +18,7 @@ from modelfetch.reasons import Reason
 from modelfetch.transfer.answers import TRANSIENT_STATUSES, Head, Response
 from modelfetch.transfer.ca_file import system_ca_file
 from modelfetch.transfer.clock import Clock
-from modelfetch.transfer.exchange import Exchange, Ground, Landing, Limits, Method, OnHead, Request
+from modelfetch.transfer.exchange import Exchange, Gathering, Ground, Limits, Method, OnHead, Request
 from modelfetch.transfer.guard import Credential, EgressRules, Url, parse_url, refuse_own_headers
 from modelfetch.transfer.patience import Patience
 from modelfetch.transfer.reactor import Reactor
@@ -64,7 +64,7 @@ class Session:
         self.shared = self._ground.shared
         """Origins whose connections carry many requests at once, as their answers showed."""
         self._made = itertools.count()
-        self._idle: deque[tuple[pycurl.Curl, Landing]] = deque()
+        self._idle: deque[tuple[pycurl.Curl, Gathering]] = deque()
         self._share = pycurl.CurlShare()
         # Not connections: libcurl does not support sharing these between threads.
         self._share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_DNS)
@@ -149,8 +149,8 @@ class Session:
         self.rules.check_url(url)
         while True:
             exchange = Exchange(self._ground, request, url, redirects, authorization)
-            with self._handle() as (handle, landing):
-                head = exchange.run(handle, landing, on_head)
+            with self._handle() as (handle, gathering):
+                head = exchange.run(handle, gathering, on_head)
             if not (request.follow and head.is_redirect):
                 return head
             redirects += 1
@@ -161,19 +161,19 @@ class Session:
             url = target
 
     @contextmanager
-    def _handle(self) -> Iterator[tuple[pycurl.Curl, Landing]]:
+    def _handle(self) -> Iterator[tuple[pycurl.Curl, Gathering]]:
         # The last one used is the likeliest to hold a warm connection.
         try:
-            handle, landing = self._idle.pop()
+            handle, gathering = self._idle.pop()
         except IndexError:
             handle = pycurl.Curl()
-            landing = Landing(QUICK_PIECE_BYTES if next(self._made) < QUICK_CONNECTIONS else PIECE_BYTES)
+            gathering = Gathering(QUICK_PIECE_BYTES if next(self._made) < QUICK_CONNECTIONS else PIECE_BYTES)
             handle.setopt(pycurl.SHARE, self._share)
         try:
-            yield handle, landing
+            yield handle, gathering
         finally:
             handle.reset()
-            self._idle.append((handle, landing))
+            self._idle.append((handle, gathering))
 
 
 class _TokenRenewed(Exception):

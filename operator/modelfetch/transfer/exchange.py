@@ -96,7 +96,7 @@ class Ground:
     shared: set[Origin] = field(default_factory=set)
 
 
-class Landing:
+class Gathering:
     """Where the pieces of a body are gathered, `piece_bytes` at a time; used again by the handle's next request."""
 
     def __init__(self, piece_bytes: int) -> None:
@@ -148,9 +148,9 @@ class Exchange:
         self._failure: BaseException | None = None
         self._handed_on_at = self._now()
 
-    def run(self, handle: pycurl.Curl, landing: Landing, on_head: OnHead) -> Head:
+    def run(self, handle: pycurl.Curl, gathering: Gathering, on_head: OnHead) -> Head:
         """Return the head after the body has gone to its sink; a redirect to be followed is not shown to `on_head`."""
-        self._landing = landing
+        self._gathering = gathering
         self._check_limits()
         self._ground.patience.require(self._url)
         self._prepare(handle, on_head)
@@ -164,8 +164,8 @@ class Exchange:
         except _Enough:
             pass
         finally:
-            if landing.size:
-                landing.start_over()
+            if gathering.size:
+                gathering.start_over()
             for opened in self._opened:
                 opened.close()
             self._ground.patience.note(self._head)
@@ -181,7 +181,7 @@ class Exchange:
 
     def _prepare(self, handle: pycurl.Curl, on_head: OnHead) -> None:
         _configure(handle, self._ground.ca_file)
-        handle.setopt(pycurl.BUFFERSIZE, self._landing.piece_bytes)
+        handle.setopt(pycurl.BUFFERSIZE, self._gathering.piece_bytes)
         handle.setopt(pycurl.URL, str(self._url))
         # Without this libcurl writes %2e as %2E, and a signature over the text no longer fits.
         handle.setopt(pycurl.REQUEST_TARGET, self._url.target)
@@ -197,7 +197,7 @@ class Exchange:
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(self._connect_timeout_s() * 1000)))
         handle.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         handle.setopt(pycurl.HEADERFUNCTION, lambda line: self._guarded(self._take_header, line, on_head))
-        handle.setopt(pycurl.WRITEFUNCTION, self._landing.add)
+        handle.setopt(pycurl.WRITEFUNCTION, self._gathering.add)
         handle.setopt(pycurl.XFERINFOFUNCTION, self._tick)
 
     def _header_lines(self) -> list[str]:
@@ -255,13 +255,13 @@ class Exchange:
 
     def _tick(self, *_counts: int) -> int | None:
         now = self._now()
-        if not self._landing.is_full and now - self._handed_on_at < GATHER_S:
+        if not self._gathering.is_full and now - self._handed_on_at < GATHER_S:
             return None
         return self._guarded(self._hand_on) or self._guarded(self._check_limits)
 
     def _hand_on(self) -> None:
         self._handed_on_at = self._now()
-        self._landing.hand_on(self._hand_over)
+        self._gathering.hand_on(self._hand_over)
 
     def _hand_over(self, data: memoryview) -> None:
         if self._sink is None:

@@ -153,3 +153,17 @@ def condition(seen: core.FetchDecision, type_: str) -> tuple[str, str] | None:
     """Return (status, reason) of a condition of a decision, or None where it is absent."""
     assert seen.status is not None, "the decision left the status as it was"
     return next(((c.status, c.reason) for c in seen.status.conditions if c.type == type_), None)
+
+
+def failed(reason: Reason, attempt: int = 1, failures: int = 0) -> Observed:
+    """Return a look at an attempt that has ended with `reason`."""
+    return look(
+        jobs=(ended_job(attempt=attempt, failures=failures),),
+        pods={f"job-{attempt}": pod()},
+        reports={f"job-{attempt}": failure(reason)},
+    )
+
+
+def with_spec(seen: Observed, **spec: Any) -> Observed:
+    """Return `seen` after its spec was edited; what is not named is as in `fetch`."""
+    return replace(seen, fetch=seen.fetch.model_copy(update={"spec": fetch(spec).spec}))

@@ -1,0 +1,138 @@
+"""What is decided from the Jobs and Pods of a ModelFetch: those that cannot start, do not end, or went away."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from modelfetch.core.actions import CreateJob
+from modelfetch.reasons import Reason
+from tests.unit.core import looks
+from tests.unit.core.looks import NOW, condition, decide
+
+
+def test_a_pod_that_died_after_publishing_has_published():
+    """The truth is the published manifest, not the exit code."""
+    seen = looks.look(
+        jobs=(looks.ended_job(),), pods={"job-1": looks.pod(exit_code=137)}, reports={"job-1": looks.success()}
+    )
+
+    assert ("True", "Available") == condition(decide(seen), "Ready")
+
+
+def test_a_foreign_job_with_our_labels_is_not_believed():
+    """Labels alone prove nothing: a Job of another owner makes nothing Ready and stops nothing."""
+    foreign = looks.job(owner_uid="somebody else", result="Complete", finished_at=NOW)
+    decision = decide(looks.look(jobs=(foreign,), reports={"job-1": looks.success()}))
+
+    assert ("False", "Progressing") == condition(decision, "Ready")
+    assert [CreateJob] == [type(action) for action in decision.actions]
+
+
+def test_a_job_deleted_by_hand_is_followed_by_another():
+    """The next attempt starts; nothing is counted against the limit."""
+    running = looks.after(
+        looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}, reports={"job-1": looks.progress()})
+    )
+
+    (create,) = decide(replace(running, jobs=(), pods={}, reports={})).actions
+    assert "2" == create.manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason"),
+    [
+        ({"unschedulable": "0/3 nodes are available: 3 Insufficient memory."}, "Unschedulable"),
+        ({"unschedulable": 'persistentvolumeclaim "models" not found'}, "StorageNotReady"),
+        ({"waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}, "ImagePullFailed"),
+        ({"mount_failure": 'MountVolume.SetUp failed for volume "token" : secret "x" not found'}, "SecretNotFound"),
+        ({"mount_failure": "references non-existent secret key: token"}, "SecretKeyMissing"),
+        (
+            {"mount_failure": "driver name efs.csi.aws.com not found in the list of registered CSI drivers"},
+            "StorageNotReady",
+        ),
+    ],
+)
+def test_what_keeps_a_pod_from_starting_is_said(pod, reason):
+    """The cluster's words become the reason while the Pod waits, and the fetch holds no slot meanwhile."""
+    decision = decide(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase="Pending", **pod)}))
+
+    assert ("True", reason) == condition(decision, "Reconciling")
+    assert "none" == decision.claim
+
+
+def test_a_refused_job_is_explained_in_the_servers_words():
+    """A quota or an admission rule becomes PodRejected with what the API server said."""
+    decision = decide(looks.look(refusal="exceeded quota: pods=0"))
+
+    assert ("False", "PodRejected") == condition(decision, "Ready")
+    assert "exceeded quota" in decision.status.last_error.message
+
+
+@pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.RATE_LIMITED])
+def test_a_finished_job_on_its_way_out_changes_nothing(reason):
+    """Its time to live is over: what stands in the status stays, Stalled does not flicker."""
+    before = looks.after(looks.failed(reason))
+    leaving = replace(before, jobs=(looks.ended_job(deleting=True),))
+
+    assert decide(before).status.conditions == decide(leaving).status.conditions
+    assert () == decide(leaving).actions
+
+
+def test_a_report_that_was_not_read_changes_nothing():
+    """The budget of log reads was used up: phase and conditions stay, or they would go to and fro."""
+    seen = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}, reports={"job-1": looks.progress()})
+    unread = decide(looks.after(seen, reports={})).status
+
+    assert decide(seen).status.conditions == unread.conditions
+    assert ("Downloading", 50) == (unread.phase, unread.progress.percent)
+
+
+def test_progress_is_dated_by_its_report():
+    """A finished fetch that is looked at again later has the same status: nothing to write for 10,000 idle ones."""
+    seen = looks.ready()
+
+    assert decide(seen).status == decide(replace(seen, now=NOW + timedelta(hours=1))).status
+
+
+def test_a_pod_that_never_started_did_not_miss_its_deadline():
+    """A Secret that is missing for longer than the deadline: still waited for, not a terminal DeadlineExceeded."""
+    waiting = looks.after(
+        looks.look(
+            jobs=(looks.job(),),
+            pods={"job-1": looks.pod(phase="Pending", mount_failure='secret "x" not found')},
+        ),
+        jobs=(looks.ended_job(failure_reason="DeadlineExceeded"),),
+        pods={},
+    )
+
+    assert ("True", "SecretNotFound") == condition(decide(waiting), "Reconciling")
+    assert ("True", "SecretNotFound") == condition(decide(looks.after(waiting)), "Reconciling")
+
+
+def test_a_pod_that_may_not_be_made_is_explained():
+    """A quota lets the Job in and refuses its Pod: the Job controller's words become PodRejected."""
+    job = looks.job(refusal='pods "x" is forbidden: exceeded quota: none')
+    decision = decide(looks.look(jobs=(job,)))
+
+    assert ("True", "PodRejected") == condition(decision, "Reconciling")
+    assert "none" == decision.claim
+
+
+@pytest.mark.parametrize(("late_s", "reason"), [(10, "Progressing"), (60, "NodeLost")])
+def test_a_pod_that_does_not_end_is_explained(late_s, reason):
+    """A node that does not answer keeps its Pod for ever; whoever waits for it is told."""
+    pod = looks.pod(deleting=True, gone_by=NOW - timedelta(seconds=late_s))
+    running = looks.look(jobs=(looks.job(),), pods={"job-1": pod}, reports={"job-1": looks.progress()})
+    fenced = looks.with_spec(running, files={"include": ["*.json"]})
+
+    assert ("True", reason) == condition(decide(running), "Reconciling")
+    assert ("True", reason) == condition(decide(fenced), "Reconciling")
+
+
+def test_a_node_that_refuses_a_pod_is_no_defect_of_ours():
+    """OutOfcpu and its like: the Pod failed before anything ran in it."""
+    pod = looks.pod(phase="Failed", reason="OutOfcpu")
+    decision = decide(looks.look(jobs=(looks.ended_job(),), pods={"job-1": pod}))
+
+    assert ("True", "Unschedulable") == condition(decision, "Reconciling")

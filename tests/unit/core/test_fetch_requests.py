@@ -1,0 +1,212 @@
+"""What is decided when somebody edits, suspends, deletes a ModelFetch or asks for another look."""
+
+from dataclasses import replace
+
+import pytest
+
+from modelfetch.core.actions import CreateJob, DeleteJob
+from modelfetch.core.job import job_name, spec_hash
+from modelfetch.core.observed import Slot
+from modelfetch.reasons import Reason
+from tests.unit.core import looks
+from tests.unit.core.looks import UID, condition, decide
+
+STUCK = {"phase": "Pending", "waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}
+
+
+def _asks(seen, value="now"):
+    meta = seen.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": value}})
+    return replace(seen, fetch=seen.fetch.model_copy(update={"metadata": meta}))
+
+
+def _stuck(**changes):
+    return looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(**STUCK)}), **changes)
+
+
+def test_an_edited_spec_stops_the_old_attempt_before_the_new_one_starts():
+    """The old Job is deleted with its uid, and nothing starts while it may still write."""
+    edited = looks.fetch({"files": {"include": ["*.json"]}})
+    decision = decide(looks.look(edited, jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+
+    assert (DeleteJob(looks.job().name, "job-1"),) == decision.actions
+    assert "active" == decision.claim
+
+
+def test_an_edited_spec_starts_once_the_old_job_is_gone():
+    """The new spec's attempts count from 1."""
+    edited = looks.fetch({"files": {"include": ["*.json"]}})
+
+    (create,) = decide(looks.look(edited)).actions
+    assert job_name(UID, spec_hash(edited.spec), 1) == create.name
+
+
+def test_a_deleted_job_on_its_way_out_still_blocks():
+    """While the API server still shows the old Job, its Pod may write."""
+    edited = looks.fetch({"files": {"include": ["*.json"]}})
+    decision = decide(looks.look(edited, jobs=(looks.job(deleting=True),)))
+
+    assert () == decision.actions
+    assert "Pending" == decision.status.phase
+
+
+def test_suspend_stops_the_attempt():
+    """A suspended fetch has no Job, and no Reconciling that would keep waiting tools waiting."""
+    seen = looks.look(looks.fetch({"suspend": True}), jobs=(looks.job(),), pods={"job-1": looks.pod()})
+    decision = decide(seen)
+
+    assert (DeleteJob(looks.job().name, "job-1"),) == decision.actions
+    assert ("Suspended", None) == (decision.status.phase, condition(decision, "Reconciling"))
+
+
+def test_suspend_keeps_ready_as_it_was():
+    """What is published stays published: Ready stays True with the reason Suspended."""
+    seen = looks.ready()
+    suspended = seen.fetch.model_copy(update={"spec": seen.fetch.spec.model_copy(update={"suspend": True})})
+
+    assert ("True", "Suspended") == condition(decide(replace(seen, fetch=suspended)), "Ready")
+
+
+def test_resume_of_a_ready_fetch_is_ready_again_without_a_job():
+    """Suspending and resuming starts nothing where nothing is to do."""
+    seen = looks.ready()
+    suspended = seen.fetch.model_copy(update={"spec": seen.fetch.spec.model_copy(update={"suspend": True})})
+    resumed = looks.after(replace(seen, fetch=suspended))
+    resumed = replace(resumed, fetch=resumed.fetch.model_copy(update={"spec": looks.fetch().spec}), jobs=())
+    decision = decide(resumed)
+
+    assert ("True", "Available") == condition(decision, "Ready")
+    assert () == decision.actions
+
+
+def test_a_request_tries_a_stalled_fetch_again_at_once():
+    """The annotation starts the next attempt with a fresh count and is echoed in the status."""
+    seen = looks.after(looks.failed(Reason.GATED_ACCESS_REQUIRED))
+    asked = seen.fetch.model_copy(
+        update={"metadata": seen.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})}
+    )
+    decision = decide(replace(seen, fetch=asked))
+
+    assert "now" == decision.status.last_handled_reconcile_at
+    assert "0" == decision.actions[0].manifest["metadata"]["annotations"]["modelfetch.io/failures"]
+    assert () == decide(looks.after(replace(seen, fetch=asked), jobs=(looks.job(attempt=2),))).actions
+
+
+def test_a_request_on_a_ready_fetch_looks_again_in_the_background():
+    """Ready stays True and Reconciling absent while the new attempt runs (kstatus rule 5)."""
+    seen = looks.ready()
+    asked = seen.fetch.model_copy(
+        update={"metadata": seen.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})}
+    )
+    started = decide(replace(seen, fetch=asked))
+    running = looks.after(
+        replace(seen, fetch=asked), jobs=(looks.job(attempt=2),), pods={"job-2": looks.pod()}, reports={}
+    )
+
+    assert CreateJob is type(started.actions[0])
+    assert ("True", None) == (condition(decide(running), "Ready")[0], condition(decide(running), "Reconciling"))
+
+
+@pytest.mark.parametrize("reason", [Reason.CHECKSUM_MISMATCH, Reason.SOURCE_UNAVAILABLE])
+def test_a_failed_background_attempt_takes_nothing_away(reason):
+    """What is published stays Ready; the failure stands in lastError."""
+    seen = replace(
+        looks.ready(),
+        jobs=(looks.ended_job(attempt=2),),
+        pods={"job-2": looks.pod()},
+        reports={"job-2": looks.failure(reason)},
+    )
+    decision = decide(seen)
+
+    assert ("True", "Available") == condition(decision, "Ready")
+    assert reason == decision.status.last_error.reason
+
+
+def test_a_spec_that_does_not_parse_stalls():
+    """An object that an older CRD let through is refused with the field's name."""
+    decision = decide(looks.look(spec_error="spec.source: exactly one of uri, huggingFace and http must be set"))
+
+    assert ("True", "SpecInvalid") == condition(decision, "Stalled")
+
+
+def test_nothing_is_said_of_a_fetch_that_is_being_deleted():
+    """A status written now would only cause conflicts."""
+    decision = decide(looks.look(looks.fetch(deletionTimestamp="2026-11-21T12:00:00Z")))
+
+    assert (None, ()) == (decision.status, decision.actions)
+
+
+def test_a_fetch_that_is_held_by_a_finalizer_downloads_no_more():
+    """Somebody else's finalizer keeps it from the garbage collector; its slot is free once the Job has ended."""
+    decision = decide(looks.look(looks.fetch(deletionTimestamp="2026-11-21T12:00:00Z"), jobs=(looks.job(),)))
+
+    assert ((DeleteJob(looks.job().name, "job-1"),), "active") == (decision.actions, decision.claim)
+
+
+def test_suspended_with_another_spec_is_not_ready():
+    """Edited and suspended in one step: the new generation's files are not there, whatever the old one's are."""
+    edited = looks.with_spec(looks.ready(), suspend=True, files={"include": ["*.json"]})
+
+    assert ("False", "Suspended") == condition(decide(edited), "Ready")
+
+
+@pytest.mark.parametrize("length", [256, 257, 100_000])
+def test_a_request_of_any_length_is_handled_once(length):
+    """The status has room for 256 characters; one that it refused would ask for attempt after attempt, for ever."""
+    asked = _asks(looks.after(looks.failed(Reason.GATED_ACCESS_REQUIRED)), "x" * length)
+    once = looks.after(asked, jobs=(looks.job(attempt=2),))
+
+    assert len(once.fetch.status.last_handled_reconcile_at) <= 256
+    assert "2" == decide(asked).actions[0].manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+    assert ((), None) == (decide(once).actions, condition(decide(once), "Stalled"))
+
+
+def test_a_store_on_another_claim_is_another_place():
+    """A ModelStore deleted and made again on a new volume: what was published is not there, so it is fetched again."""
+    moved = replace(looks.ready(), store=looks.store(claimName="larger"))
+    decision = decide(moved)
+    gone = decide(replace(moved, jobs=(), pods={}, reports={}))
+
+    assert [DeleteJob(looks.job().name, "job-1")] == [a for a in decision.actions if isinstance(a, DeleteJob)]
+    assert ("False", "Progressing") == condition(gone, "Ready")
+    assert "2" == gone.actions[0].manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+
+
+def test_a_stuck_attempt_is_made_anew_when_its_template_changes():
+    """The remedy says: change the jobTemplate. A Job keeps what it was made of, so another one has to be made."""
+    template = {"jobTemplate": {"nodeSelector": {"pool": "storage"}}}
+
+    assert () == decide(_stuck()).actions
+    assert (DeleteJob(looks.job().name, "job-1"),) == decide(_stuck(store=looks.store(**template))).actions
+
+
+def test_a_stuck_attempt_is_made_anew_on_request():
+    """The annotation tries again at once; it is echoed when the next attempt starts, not before."""
+    asked = _asks(_stuck())
+    gone = looks.after(asked, jobs=(), pods={})
+
+    assert (DeleteJob(looks.job().name, "job-1"),) == decide(asked).actions
+    assert None is decide(asked).status.last_handled_reconcile_at
+    assert "now" == decide(gone).status.last_handled_reconcile_at
+
+
+def test_a_request_lets_a_running_attempt_run():
+    """It is being tried right now."""
+    seen = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+
+    assert () == decide(_asks(seen)).actions
+
+
+def test_a_background_attempt_on_its_way_out_takes_nothing_away():
+    """Somebody deletes the Job of a background attempt: Ready stays True meanwhile."""
+    seen = replace(looks.ready(), jobs=(looks.job(attempt=2, deleting=True),), reports={})
+
+    assert ("True", "Available") == condition(decide(seen), "Ready")
+
+
+def test_a_queued_spec_tells_nothing_of_the_one_before():
+    """Commit, counters and error of another generation would be read as this one's."""
+    failed = looks.after(looks.failed(Reason.GATED_ACCESS_REQUIRED), jobs=(), pods={}, reports={})
+    edited = replace(looks.with_spec(failed, files={"include": ["*.json"]}), slot=Slot(granted=False, position=1))
+    status = decide(edited).status
+
+    assert ("Queued", None, None, None) == (status.phase, status.resolved, status.progress, status.last_error)

@@ -1,0 +1,161 @@
+"""What is decided after an attempt of a ModelFetch has failed: which reasons wait, count and end it."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from modelfetch.core.actions import CreateJob
+from modelfetch.core.job import job_name, spec_hash
+from modelfetch.core.observed import PodEnd
+from modelfetch.reasons import TABLE, Backoff, Reason
+from tests.unit.core import looks
+from tests.unit.core.looks import NOW, UID, condition, decide
+
+TERMINAL = [reason for reason, row in TABLE.items() if row.backoff is Backoff.NONE]
+COUNTED = [reason for reason, row in TABLE.items() if row.backoff is Backoff.NORMAL]
+FREE = [reason for reason, row in TABLE.items() if row.backoff in (Backoff.DISRUPTION, Backoff.WAIT)]
+
+
+def _order(create: CreateJob):
+    (container,) = create.manifest["spec"]["template"]["spec"]["containers"]
+    return json.loads(next(e["value"] for e in container["env"] if e["name"] == "MODELFETCH_ORDER"))
+
+
+@pytest.mark.parametrize("reason", TERMINAL)
+def test_a_terminal_reason_stalls(reason):
+    """Stalled=True and no Reconciling, no next time, no new attempt: pipelines see the failure at once."""
+    decision = decide(looks.failed(reason))
+
+    assert ("True", reason.value) == condition(decision, "Stalled")
+    assert (None, None) == (condition(decision, "Reconciling"), decision.status.next_retry_time)
+    assert ("Failed", False) == (decision.status.phase, decision.status.last_error.retryable)
+    assert () == decision.actions
+
+
+@pytest.mark.parametrize("reason", COUNTED + FREE)
+def test_a_passing_reason_waits_for_its_time(reason):
+    """Reconciling stays with the reason, the next time is said, and Stalled is absent."""
+    decision = decide(looks.failed(reason))
+
+    assert ("True", reason.value) == condition(decision, "Reconciling")
+    assert condition(decision, "Stalled") is None
+    assert decision.again_at > NOW
+    assert decision.status.next_retry_time is not None
+
+
+def test_the_next_attempt_starts_when_its_time_has_come():
+    """After the delay the Job of attempt 2 is made, with the failure counted, and the old Job goes."""
+    decision = decide(replace(looks.failed(Reason.SOURCE_UNAVAILABLE), now=NOW + timedelta(seconds=6)))
+
+    create, delete = decision.actions
+    assert (job_name(UID, spec_hash(looks.fetch().spec), 2), "job-1") == (create.name, delete.uid)
+    assert "1" == create.manifest["metadata"]["annotations"]["modelfetch.io/failures"]
+
+
+@pytest.mark.parametrize(("pod", "ended"), [(PodEnd(terminated=True), True), (PodEnd(), False)])
+def test_the_next_attempt_is_told_which_have_ended(pod, ended):
+    """Its order names the attempt before where that is proven to have ended; its Job keeps the names for the next."""
+    before = looks.ended_job(pods=(pod,), pods_ended=1)
+    seen = replace(looks.failed(Reason.SOURCE_UNAVAILABLE), jobs=(before,), now=NOW + timedelta(seconds=6))
+    create, _ = decide(seen).actions
+
+    assert ([before.name] if ended else []) == _order(create)["ended"]
+    assert (before.name if ended else None) == create.manifest["metadata"]["annotations"].get("modelfetch.io/ended")
+
+
+def test_an_attempt_of_another_spec_is_named_as_one_of_another_volume_is_not():
+    """What an edited fetch has left may be taken over, where it is in the same store."""
+    seen = looks.look(looks.fetch({"files": {"include": ["*.json"]}}))
+    jobs = [looks.ended_job(attempt=n, pods=(PodEnd(terminated=True),), pods_ended=1) for n in (1, 2)]
+    actions = decide(replace(seen, jobs=(jobs[0], replace(jobs[1], volume="pvc://other/")))).actions
+
+    assert [[jobs[0].name]] == [_order(a)["ended"] for a in actions if isinstance(a, CreateJob)]
+
+
+def test_retries_end_at_the_limit():
+    """The failure after retry.limit further attempts is terminal and says how many there were."""
+    decision = decide(looks.failed(Reason.SOURCE_UNAVAILABLE, attempt=6, failures=5))
+
+    assert ("True", "SourceUnavailable") == condition(decision, "Stalled")
+    assert "gave up after 6 failures" in decision.status.conditions[0].message
+
+
+def test_a_disruption_is_not_counted():
+    """An evicted Pod costs no try: even at the limit the fetch goes on."""
+    decision = decide(looks.failed(Reason.EVICTED, attempt=9, failures=5))
+
+    assert condition(decision, "Stalled") is None
+
+
+@pytest.mark.parametrize(("lived_s", "least"), [(30, 160), (3600, 5)])
+def test_evictions_in_a_row_wait_longer_with_and_without_the_job(lived_s, least):
+    """The sixth of them in a row waits; one that had run for an hour does not. The status alone tells the same."""
+    evicted = looks.ended_job(attempt=6, created_at=NOW - timedelta(seconds=lived_s))
+    seen = looks.look(jobs=(evicted,), reports={"job-6": looks.failure(Reason.EVICTED)})
+    due = decide(seen).again_at
+
+    assert timedelta(seconds=least) <= due - NOW <= timedelta(seconds=least * 1.1)
+    assert due == decide(looks.after(seen, jobs=(), reports={})).again_at
+
+
+def test_a_failure_is_counted_once_however_often_it_is_seen():
+    """Looking again at a failed Job after the status was written changes nothing."""
+    seen = looks.failed(Reason.SOURCE_UNAVAILABLE)
+
+    assert decide(seen).status == decide(looks.after(seen)).status
+
+
+def test_a_restart_between_job_and_status_loses_no_count():
+    """The Job of attempt 2 carries its failures, so an operator that died before the status still knows them."""
+    recorded = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE))
+    seen = replace(
+        recorded, jobs=(looks.ended_job(attempt=2, failures=1),), reports={"job-2": looks.failure(Reason.RATE_LIMITED)}
+    )
+
+    assert 2 == decide(seen).status.attempt.failures
+    assert decide(seen).again_at >= NOW + timedelta(seconds=10)
+
+
+def test_a_stalled_fetch_stays_stalled_without_its_job():
+    """A terminal outcome that stands in the status is not tried again because its Job is gone."""
+    decision = decide(replace(looks.after(looks.failed(Reason.SOURCE_NOT_FOUND)), jobs=(), reports={}))
+
+    assert ("True", "SourceNotFound") == condition(decision, "Stalled")
+    assert () == decision.actions
+
+
+def test_an_announced_retry_is_kept_without_its_job():
+    """The next attempt starts at the announced time, counted on from the recorded failures."""
+    waiting = replace(looks.after(looks.failed(Reason.RATE_LIMITED)), jobs=(), reports={})
+
+    assert () == decide(waiting).actions
+    (create,) = decide(replace(waiting, now=NOW + timedelta(seconds=7))).actions
+    assert "1" == create.manifest["metadata"]["annotations"]["modelfetch.io/failures"]
+
+
+def test_an_announced_look_does_not_move_with_every_look():
+    """A next time that changed at every event would cause a write, which would cause an event, for ever."""
+    seen = looks.look(store=None)
+
+    assert decide(seen).status == decide(looks.after(seen, now=NOW + timedelta(seconds=3))).status
+
+
+def test_a_higher_limit_goes_on_where_the_job_is_gone():
+    """retry.limit is obeyed when it is raised, also after the Job of the last attempt went."""
+    spent = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE, attempt=6, failures=5), jobs=(), pods={}, reports={})
+    raised = replace(looks.with_spec(spent, retry={"limit": 9}), now=NOW + timedelta(hours=1))
+
+    assert "gave up after 6 failures" in decide(spent).status.conditions[0].message
+    assert "6" == decide(raised).actions[0].manifest["metadata"]["annotations"]["modelfetch.io/failures"]
+
+
+def test_a_reason_of_a_newer_operator_is_survived():
+    """After a rollback the status may hold a reason that this version does not know: it tries again."""
+    failed = looks.after(looks.failed(Reason.RATE_LIMITED), jobs=(), pods={}, reports={})
+    error = failed.fetch.status.last_error.model_copy(update={"reason": "ScanRejected"})
+    status = failed.fetch.status.model_copy(update={"last_error": error})
+    seen = replace(failed, fetch=failed.fetch.model_copy(update={"status": status}))
+
+    assert [CreateJob] == [type(action) for action in decide(seen).actions]
