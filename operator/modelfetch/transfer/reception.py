@@ -23,6 +23,9 @@ LOOKAHEAD = 4
 """Buffers of a file beyond one for each receiver: one is written, one is hashed, and some wait in between. More of them
 would only leave the processor's caches."""
 
+UNWRITTEN = 3
+"""Pieces on their way to the disk: two are written at a time (mover.py), one is at hand. A kill loses all of them."""
+
 LOOK_S = 0.2
 """How often those who wait look whether the transfer was given up, or a segment takes too long."""
 
@@ -136,7 +139,7 @@ class Reception:
         """Return an empty buffer, waiting for one while `is_over` is false; None when it became true."""
         began = self._monotonic()
         with self._changed:
-            while self._lent >= self._wanted + LOOKAHEAD and not self._frontier.has_gap:
+            while self._is_behind():
                 if is_over():
                     return None
                 self._changed.wait(LOOK_S)
@@ -256,6 +259,11 @@ class Reception:
         self.buffers.forget(self._shed)
         for piece in self._frontier.drain():
             self.release(piece)
+
+    def _is_behind(self) -> bool:
+        """Tell whether the disk is behind, or the hash is and does not wait for bytes itself."""
+        is_hash_behind = self._lent >= self._wanted + LOOKAHEAD and not self._frontier.has_gap
+        return is_hash_behind or self._unwritten >= UNWRITTEN
 
     def _is_surplus(self) -> bool:
         return self._receivers - self._leaving > self._wanted

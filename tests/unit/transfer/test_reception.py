@@ -93,6 +93,20 @@ def test_a_run_ends_when_more_are_wanted() -> None:
     )
 
 
+def test_receivers_wait_for_the_disk() -> None:
+    """What a kill would lose is bounded: no buffer is lent while three pieces wait to be written."""
+    here = reception()
+    [first, second, third, _] = claimed(here, 4)
+    rooms = [here.lend(lambda: False) for _ in (first, second, third)]
+    for _ in rooms:
+        here.admit()
+    before = here.lend(lambda: True)
+    here.write(second.span.start, rooms[1] or memoryview(b""))
+    after = here.lend(lambda: True)
+
+    assert (None, True) == (before, after is not None)
+
+
 def test_those_who_are_too_many_leave() -> None:
     """After a step back one receiver after the other finds nothing to claim, but the last one."""
     here = reception()
