@@ -60,7 +60,7 @@ format: setup ## Format the source and fix what can be fixed
 verify: crds docs chart manifests ## Generate everything again and fail if the tree differs from the last commit
 	@changed=$$(git status --porcelain); [ -z "$$changed" ] || { echo "$$changed"; echo "verify: commit these"; exit 1; }
 
-bench: setup ## Time modelfetch beside its peers, at full size (half an hour; installs the peers first)
+bench: setup ## Time modelfetch beside its peers, at full size (an hour; installs the peers first)
 	@scripts/bench-setup.sh
 	@$(PY) -m benchmarks $(ARGS)
 
