@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,10 @@ PACES = {
     "shared": ("--shared", str(80_000_000)),
 }
 """The flags of our own server; `http` is what stands in for nginx where it is missing."""
+
+
+LATER_BYTES = 256 * MIB
+"""Outputs that take no more on disk are kept to the end of a run."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,27 @@ class Bench:
 
     @contextlib.contextmanager
     def folder(self, turn: Turn) -> Iterator[Path]:
-        """Hold an empty folder; afterwards nothing of it is left."""
+        """Hold an empty folder; afterwards it is gone."""
         out = self.home / "out" / turn.scenario.key
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         try:
             yield out
         finally:
+            self._discard(out)
+
+    def _discard(self, out: Path) -> None:
+        """Remove what takes much space; what takes little is removed at the end of the run.
+
+        Thousands of small files that are deleted now slow down whoever makes the next ones: ext4 looks at each inode
+        that was deleted within the last minutes before it gives one out.
+        """
+        if files.bytes_on_disk(out) > LATER_BYTES:
             shutil.rmtree(out, ignore_errors=True)
+            return
+        later = _discarded(self.home)
+        later.mkdir(exist_ok=True)
+        out.rename(tempfile.mkdtemp(dir=later))
 
     def settle(self, read: Path) -> None:
         """No turn pays for the last one: what that wrote is on disk or gone, and `read` is in the page cache again.
@@ -151,6 +169,10 @@ class Bench:
         return certificate, key
 
 
+def _discarded(home: Path) -> Path:
+    return home / "discarded"
+
+
 def can_serve(kind: str) -> str | None:
     """Return why a kind of server cannot run here, None where it can."""
     if kind == "tls" and not nginx.available():
@@ -171,4 +193,5 @@ def opened(home: Path, python: Path, scale: float, deadline_s: float) -> Iterato
     for name in ("root", "logs"):
         (home / name).mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, _discarded(home), ignore_errors=True)
         yield Bench(home, python, scale, deadline_s, stack)

@@ -4,8 +4,10 @@ In: a folder and a scale (1 is the full size). Out: `Collection`s, named groups 
 out as a hub lays out a repository, so that one server answers both plain downloads and a hub's clients.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -95,6 +97,18 @@ def prepare(root: Path, scale: float, names: set[str]) -> dict[str, Collection]:
         for part in (*recipes[name].parts, name):
             made[part] = made.get(part) or _collection(root, recipes[part], made)
     return {name: made[name] for name in names}
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return what the files below a folder take on disk, each file once however many names it has."""
+    inodes: dict[int, int] = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # What a program still works on may be renamed or removed meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                facts = os.lstat(os.path.join(parent, name))
+                inodes[facts.st_ino] = facts.st_blocks * 512
+    return sum(inodes.values())
 
 
 def read(path: Path) -> None:

@@ -3,8 +3,6 @@
 In: the bench and a turn (scenario and contender). Out: a sample. What was downloaded is discarded before the next turn.
 """
 
-import contextlib
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +11,7 @@ from pathlib import Path
 from benchmarks import cgroup
 from benchmarks.bench import Bench
 from benchmarks.contenders import OURS, PEERS, Task, call, published, store_of
-from benchmarks.files import MIB
+from benchmarks.files import MIB, bytes_on_disk
 from benchmarks.measure import Cost, end_group
 from benchmarks.peers.job import digest
 from benchmarks.samples import Sample
@@ -65,18 +63,6 @@ def _killer(out: Path, enough: float) -> Callable[[int], None]:
         end_group(pid)
 
     return watch
-
-
-def bytes_on_disk(folder: Path) -> int:
-    """Return what the files below a folder take on disk, each file once however many names it has."""
-    inodes: dict[int, int] = {}
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            # What a program still works on may be renamed or removed meanwhile.
-            with contextlib.suppress(FileNotFoundError):
-                facts = os.lstat(os.path.join(parent, name))
-                inodes[facts.st_ino] = facts.st_blocks * 512
-    return sum(inodes.values())
 
 
 def second_model(bench: Bench, turn: Turn) -> Sample:
