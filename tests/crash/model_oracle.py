@@ -38,8 +38,11 @@ class Oracle:
         return name in blobs and not self._fits(blobs, name)
 
     def is_mended(self, name: str) -> bool:
-        """True if the blob is right again, or gone and in no manifest; no tree and no attempt has another."""
-        if any(self._root.glob(f"ingest/*/pin-{name}")):
+        """True if the blob is right again, or gone and in no manifest; no tree and no attempt has another.
+
+        What a removal that was killed has moved to trash/ may be put back.
+        """
+        if any(self._root.glob(f"ingest/*/pin-{name}")) or any(self._root.glob(f"trash/blob.{name}.*")):
             return False
         blobs, manifests = self._blobs(), self._manifests()
         users = [files for files in manifests.values() if name in files.values()]

@@ -94,7 +94,7 @@ def test_a_run_ends_when_more_are_wanted() -> None:
 
 
 def test_receivers_wait_for_the_disk() -> None:
-    """What a kill would lose is bounded: no buffer is lent while three pieces wait to be written."""
+    """What a kill would lose is bounded: one receiver gets no buffer while three pieces wait to be written."""
     here = reception()
     [first, second, third, _] = claimed(here, 4)
     rooms = [here.lend(lambda: False) for _ in (first, second, third)]
