@@ -32,7 +32,7 @@ from modelfetch.kube.objects import MODELFETCHES
 
 NAME = "demo"
 REAL_HUB = "https://huggingface.co"
-RATE_BYTES_PER_S = 15_000_000
+RATE_BYTES_PER_S = 6_000_000
 """What the fixture hub sends on each connection, so that there is something to see."""
 POLL_S = 0.4
 WITHIN_S = 240.0

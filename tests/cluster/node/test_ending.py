@@ -59,6 +59,8 @@ def test_a_deleted_job_waits_for_the_last_word(world: World) -> None:
     argv = [world.summary.kubectl, "--kubeconfig", world.summary.kubeconfig, "-n", world.namespace, "get", "pod", name]
     shown = 'jsonpath={.status.phase}:{.status.containerStatuses[0].state.terminated.exitCode}{"\\n"}'
     watch = subprocess.Popen([*argv, "-w", "-o", shown], stdout=subprocess.PIPE, text=True)
+    assert watch.stdout is not None
+    watch.stdout.readline()  # it watches from now on
     world.kubectl("delete", "job", "cut")
     wait_gone(world, name)
     watch.terminate()
