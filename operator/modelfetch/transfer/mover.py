@@ -19,7 +19,7 @@ from modelfetch.transfer.items import Bounds, Item, Moved, Work
 from modelfetch.transfer.lanes import Lanes
 from modelfetch.transfer.reader import Identity, IsOver, RangeIgnored
 from modelfetch.transfer.receiver import Target, Write, receive
-from modelfetch.transfer.reception import Incoming, Reception
+from modelfetch.transfer.reception import WRITERS, Incoming, Reception
 from modelfetch.transfer.restarts import MISMATCHES, Interrupted, Plan, Restarts
 from modelfetch.transfer.retry import Retry
 from modelfetch.transfer.segments import kept_bytes
@@ -28,9 +28,6 @@ from modelfetch.transfer.verifier import Expected, Verifier
 
 TINY_BYTES = 256 * 1024
 """Files up to this size have a buffer of just their size, and none of the shared ones."""
-
-WRITERS = 2
-"""Threads that write one file: while one waits for the disk, the other takes the digest of the next segment."""
 
 Hold = Callable[[int, IsOver], None]
 """Returns when so many bytes may pass."""

@@ -23,9 +23,9 @@ LOOKAHEAD = 4
 """Buffers of a file beyond one for each receiver: one is written, one is hashed, and some wait in between. More of them
 would only leave the processor's caches."""
 
-UNWRITTEN = 2
-"""Pieces on their way to the disk beyond one for each receiver: as many are written at a time (mover.py). A kill loses
-all of them."""
+WRITERS = 2
+"""Threads that write one file: while one waits for the disk, the other takes the digest of the next segment. No more
+pieces than these have, and one for each receiver, are on their way to the disk: a kill loses all of them."""
 
 LOOK_S = 0.2
 """How often those who wait look whether the transfer was given up, or a segment takes too long."""
@@ -264,7 +264,7 @@ class Reception:
     def _is_behind(self) -> bool:
         """Tell whether the disk is behind, or the hash is and does not wait for bytes itself."""
         is_hash_behind = self._lent >= self._wanted + LOOKAHEAD and not self._frontier.has_gap
-        return is_hash_behind or self._unwritten >= self._wanted + UNWRITTEN
+        return is_hash_behind or self._unwritten >= self._wanted + WRITERS
 
     def _is_surplus(self) -> bool:
         return self._receivers - self._leaving > self._wanted
