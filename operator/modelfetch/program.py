@@ -6,7 +6,6 @@ package and of the fetcher, by the command `pull`, and where more is imported on
 """
 
 import atexit
-import ctypes
 import gc
 import os
 import sys
@@ -46,6 +45,8 @@ def share_heap() -> None:
     Those hold on to what their thread has freed: 4 to 8 MiB of the peak of a pull with 16 connections. The processor
     time is the same; what is large is not in the heap.
     """
+    import ctypes  # not above: other commands have no use for it
+
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(_M_ARENA_MAX, 1)

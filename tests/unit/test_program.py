@@ -49,7 +49,7 @@ def test_importing_leaves_a_collector_off_that_was_off() -> None:
 def heaps_of_eight_threads(first: str) -> int:
     """Return how many heaps the C library has made after `first` and eight threads at once that each needed memory."""
     ended = ran(f"""
-        import ctypes, re
+        import ctypes
         {first}
         together = threading.Barrier(8)
         def work():
