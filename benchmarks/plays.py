@@ -4,7 +4,7 @@ In: the bench and a turn (scenario and contender). Out: a sample. What was downl
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,15 +94,20 @@ def confined(bench: Bench, turn: Turn) -> Sample:
     """Bring the collection into an empty folder in a cgroup of 256 MiB."""
     with bench.folder(turn) as out, cgroup.limited(256 * MIB) as group:
         task = turn.task(bench, out)
-        bench.settle(task.collection.folder)
-        plain = call(turn.contender, task, bench.python)
-        cost = replace(plain, arguments=group.entered_by(plain.arguments)).cost(bench.output(turn), bench.deadline_s)
+        cost = _run(bench, turn, task, enter=group.entered_by)
         return _sample(cost, _unpublished(turn, task), {"oom_kills": group.oom_kills()})
 
 
-def _run(bench: Bench, turn: Turn, task: Task, watch: Callable[[int], None] | None = None) -> Cost:
+def _run(
+    bench: Bench,
+    turn: Turn,
+    task: Task,
+    watch: Callable[[int], None] | None = None,
+    enter: Callable[[Sequence[str]], Sequence[str]] = tuple,
+) -> Cost:
+    plain = call(turn.contender, task, bench.python)
     bench.settle(task.source or task.collection.folder)
-    return call(turn.contender, task, bench.python).cost(bench.output(turn), bench.deadline_s, watch)
+    return replace(plain, arguments=enter(plain.arguments)).cost(bench.output(turn), bench.deadline_s, watch)
 
 
 def _sample(cost: Cost, complaint: str, facts: Mapping[str, float]) -> Sample:
