@@ -35,22 +35,33 @@ REFUSALS_APART_S = 2.0
 """Refusals nearer to each other than this are one: all connections get them at once."""
 
 
-@dataclass
-class _Window:
-    """Bytes, and seconds that connections waited, over time, from a first sample on."""
+@dataclass(frozen=True)
+class _Sample:
+    """Bytes, and seconds that connections waited for memory, in all by `now`."""
 
-    since: float
+    now: float
     received: int
     held_s: float
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Time from a first sample on."""
+
+    first: _Sample
     is_settled: bool = True
 
-    def rate(self, now: float, received: int) -> float:
-        """Return bytes per second since the first sample."""
-        return (received - self.received) / (now - self.since)
+    def lasts_s(self, last: _Sample) -> float:
+        """Return the seconds since the first sample."""
+        return last.now - self.first.now
 
-    def held(self, now: float, held_s: float, connections: int) -> float:
-        """Return the part of their time that connections waited for memory since the first sample."""
-        return (held_s - self.held_s) / ((now - self.since) * connections)
+    def rate(self, last: _Sample) -> float:
+        """Return bytes per second since the first sample."""
+        return (last.received - self.first.received) / self.lasts_s(last)
+
+    def held(self, last: _Sample, connections: int) -> float:
+        """Return the part of their time that connections waited since the first sample."""
+        return (last.held_s - self.first.held_s) / (self.lasts_s(last) * connections)
 
 
 class Tuner:
@@ -78,13 +89,13 @@ class Tuner:
         not go back. One sample after a change is skipped. Before all wished connections flow a step can only prove
         good, not bad.
         """
-        is_settled = self._is_settled(now, flowing)
+        sample, is_settled = _Sample(now, received, held_s), self._is_settled(now, flowing)
         if self._window is None or is_settled != self._window.is_settled:
-            self._window = None if self._skip else _Window(now, received, held_s, is_settled)
+            self._window = None if self._skip else _Window(sample, is_settled)
             self._skip = False
-        elif now - self._window.since >= SHORT_WINDOW_S:
-            self._is_held = self._window.held(now, held_s, max(1, flowing)) >= HELD
-            self._judge(now, received, held_s)
+        elif self._window.lasts_s(sample) >= SHORT_WINDOW_S:
+            self._is_held = self._window.held(sample, max(1, flowing)) >= HELD
+            self._judge(sample)
         return self.wished
 
     def refused(self, now: float) -> None:
@@ -99,24 +110,24 @@ class Tuner:
             self._changed_at = now
         return flowing >= self.wished or now - self._changed_at >= SETTLE_S
 
-    def _judge(self, now: float, received: int, held_s: float) -> None:
+    def _judge(self, sample: _Sample) -> None:
         assert self._window is not None
-        rate, elapsed = self._window.rate(now, received), now - self._window.since
+        now, rate, elapsed = sample.now, self._window.rate(sample), self._window.lasts_s(sample)
         if not self._window.is_settled:
             if self._best is not None and self.wished > self._kept and rate >= self._best * QUICK_GROWTH:
                 self._keep_step(now, rate, is_quick=True)
         elif self._best is None:
-            self._measure_base(now, received, held_s, rate)
+            self._measure_base(sample, rate)
         elif self.wished > self._kept:
             self._judge_step(now, rate, elapsed)
         elif elapsed >= LONG_WINDOW_S:
-            self._judge_plateau(now, received, held_s, rate)
+            self._judge_plateau(sample, rate)
 
-    def _measure_base(self, now: float, received: int, held_s: float, rate: float) -> None:
+    def _measure_base(self, sample: _Sample, rate: float) -> None:
         self._best = rate
-        self._window = _Window(now, received, held_s)
+        self._window = _Window(sample)
         if self._hold_until is None and rate > 0:
-            self._try_more(now)
+            self._try_more(sample.now)
 
     def _judge_step(self, now: float, rate: float, elapsed: float) -> None:
         assert self._best is not None
@@ -136,16 +147,16 @@ class Tuner:
         self._step = min(self._step * 2, self._kept) if is_quick else max(1, self._step // 2)
         self._try_more(now)
 
-    def _judge_plateau(self, now: float, received: int, held_s: float, rate: float) -> None:
+    def _judge_plateau(self, sample: _Sample, rate: float) -> None:
         assert self._best is not None
         if rate < self._best * COLLAPSE and self.wished > 1:
-            self._fall_back(now)
+            self._fall_back(sample.now)
             return
         self._best = rate
-        self._window = _Window(now, received, held_s)
-        if self._hold_until is None or now >= self._hold_until:
+        self._window = _Window(sample)
+        if self._hold_until is None or sample.now >= self._hold_until:
             self._step = 1
-            self._try_more(now)
+            self._try_more(sample.now)
 
     def _try_more(self, now: float) -> None:
         more = min(self._kept + max(1, self._step), self.limit)
