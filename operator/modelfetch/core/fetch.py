@@ -28,6 +28,8 @@ POLL_S = 2.0
 """Seconds between looks at a running attempt's report; writes are held back by the loop, phase changes are not."""
 QUEUE_REFRESH_S = 30.0
 """Seconds between refreshes of a queue position; the fetch whose turn comes is woken at once."""
+TOLD = timedelta(seconds=1)
+"""Least time between the status that tells of a failure and the next attempt, so that no failure goes untold."""
 UNKNOWN_RETRY_S = 5.0
 """Seconds until a store that could not be read is looked at again."""
 
@@ -279,11 +281,15 @@ def _after_failure(look: Look, failure: Failure, number: int, failures: int, **k
     """Attempt `number` failed, as the last of `failures` that count: give up, wait, or start the next."""
     exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, failures)
     terminal = failure.reason.row.backoff is Backoff.NONE or exhausted
-    known["last_error"] = last_error(failure, retryable=not terminal)
+    error = last_error(failure, retryable=not terminal)
+    known["last_error"] = error
     if terminal:
         message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
         return _stalled(look, failure.reason, message, **known)
     due = failure.at + timedelta(seconds=look.delay_s(failure, number, failures))
+    told = look.status.last_error
+    if told is None or (told.reason, told.at) != (error.reason, error.at):
+        due = max(due, look.now + TOLD)
     return _retrying(look, failure, due, **known) if due > look.now else _start(look, number + 1, failures)
 
 

@@ -7,6 +7,7 @@ published manifest's digest, not the exit code: a Pod that died after it publish
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from modelfetch.core.ended import is_proven
 from modelfetch.core.observed import JobSeen, PodSeen
 from modelfetch.errors import sanitise
 from modelfetch.reasons import TABLE, Reason
@@ -15,6 +16,10 @@ from modelfetch.report import Artifact, Report
 _EXIT_CODES = {row.exit_code: reason for reason, row in TABLE.items()}
 LATE = timedelta(seconds=30)
 """Time over a Pod's grace after which its node is taken for lost; chosen by gut."""
+PODS_FOLLOW = timedelta(seconds=5)
+"""Time that the Pods of a finished Job have to be seen ended: they come over a watch of their own, which may be behind
+the one of Jobs. Bounded, as some never are (deleted by force, node lost); on a busy machine it took about one second.
+"""
 _IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
 
@@ -54,7 +59,16 @@ def ended(job: JobSeen, pod: PodSeen | None, report: Report | None, now: datetim
     at = job.finished_at or now
     if final is not None and final.reason is not None:
         return Failure(final.reason, sanitise(final.message or ""), at, final.file)
+    if _is_ahead_of_its_pods(job, now):
+        return None
     return _unreported(job, pod, at)
+
+
+def _is_ahead_of_its_pods(job: JobSeen, now: datetime) -> bool:
+    """True when it says that its Pods have ended and they are not seen so yet, nor what they report."""
+    if job.finished_at is None or is_proven(job):
+        return False
+    return abs(now - job.finished_at) < PODS_FOLLOW  # with clocks far apart nothing is waited for
 
 
 def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:

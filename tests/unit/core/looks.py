@@ -8,7 +8,7 @@ from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.store import ModelStore
 from modelfetch.core import fetch as core
 from modelfetch.core.job import fetch_order, job_name, made_of, spec_hash, volume_of
-from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Slot, Wanted
+from modelfetch.core.observed import JobSeen, Observed, PodEnd, PodSeen, Settings, Slot, Wanted
 from modelfetch.core.status import dump
 from modelfetch.reasons import Reason
 from modelfetch.report import Artifact, Report, Resolved
@@ -97,7 +97,8 @@ def job(of: ModelFetch | None = None, attempt: int = 1, **changes: Any) -> JobSe
 
 def ended_job(of: ModelFetch | None = None, attempt: int = 1, **changes: Any) -> JobSeen:
     """Return the failed Job of an attempt that ended just now."""
-    return job(of, attempt, result="Failed", finished_at=NOW, **changes)
+    end = {"result": "Failed", "finished_at": NOW, "pods": (PodEnd(terminated=True),), "pods_ended": 1}
+    return job(of, attempt, **(end | changes))
 
 
 def pod(**changes: Any) -> PodSeen:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from modelfetch.core.actions import CreateJob
+from modelfetch.core.observed import PodEnd
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
 from tests.unit.core.looks import NOW, condition, decide
@@ -136,3 +137,38 @@ def test_a_node_that_refuses_a_pod_is_no_defect_of_ours():
     decision = decide(looks.look(jobs=(looks.ended_job(),), pods={"job-1": pod}))
 
     assert ("True", "Unschedulable") == condition(decision, "Reconciling")
+
+
+ALIVE = {"pods": (PodEnd(),), "pods_ended": 1}
+
+
+@pytest.mark.parametrize("result", ["Failed", "Complete"])
+def test_a_job_whose_pod_is_not_seen_ended_is_looked_at_again(result):
+    """Watches are apart: what the Pod reported, and that it has ended, comes a moment after the Job's end."""
+    early = looks.look(jobs=(looks.ended_job(result=result, **ALIVE),), pods={"job-1": looks.pod()})
+    decision = decide(early)
+
+    assert ((), "active") == (decision.actions, decision.claim)
+    assert ("True", "Progressing") == condition(decision, "Reconciling")
+    assert decision.again_at == NOW + timedelta(seconds=2)
+
+    seen = replace(
+        looks.after(early),
+        jobs=(looks.ended_job(result=result),),
+        reports={"job-1": looks.failure(Reason.RATE_LIMITED)},
+    )
+    status = decide(seen).status
+    assert status is not None
+    assert status.last_error is not None
+    assert "RateLimited" == status.last_error.reason
+
+
+@pytest.mark.parametrize("seconds", [5, -5])
+def test_a_pod_that_is_never_seen_to_end_is_not_waited_for(seconds):
+    """It went with its node or was deleted by force, or clocks differ: the attempt has failed, nothing is proven."""
+    seen = looks.look(jobs=(looks.ended_job(finished_at=NOW - timedelta(seconds=seconds), **ALIVE),))
+    status = decide(seen).status
+
+    assert status is not None
+    assert status.last_error is not None
+    assert "Cancelled" == status.last_error.reason

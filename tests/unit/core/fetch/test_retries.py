@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from modelfetch.core.actions import CreateJob
+from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.job import job_name, spec_hash
 from modelfetch.core.observed import PodEnd
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -47,7 +47,7 @@ def test_a_passing_reason_waits_for_its_time(reason):
 
 def test_the_next_attempt_starts_when_its_time_has_come():
     """After the delay the Job of attempt 2 is made, with the failure counted, and the old Job goes."""
-    decision = decide(replace(looks.failed(Reason.SOURCE_UNAVAILABLE), now=NOW + timedelta(seconds=6)))
+    decision = decide(looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE), now=NOW + timedelta(seconds=6)))
 
     create, delete = decision.actions
     assert (job_name(UID, spec_hash(looks.fetch().spec), 2), "job-1") == (create.name, delete.uid)
@@ -58,7 +58,7 @@ def test_the_next_attempt_starts_when_its_time_has_come():
 def test_the_next_attempt_is_told_which_have_ended(pod, ended):
     """Its order names the attempt before where that is proven to have ended; its Job keeps the names for the next."""
     before = looks.ended_job(pods=(pod,), pods_ended=1)
-    seen = replace(looks.failed(Reason.SOURCE_UNAVAILABLE), jobs=(before,), now=NOW + timedelta(seconds=6))
+    seen = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE), jobs=(before,), now=NOW + timedelta(seconds=6))
     create, _ = decide(seen).actions
 
     assert ([before.name] if ended else []) == _order(create)["ended"]
@@ -159,3 +159,19 @@ def test_a_reason_of_a_newer_operator_is_survived():
     seen = replace(failed, fetch=failed.fetch.model_copy(update={"status": status}))
 
     assert [CreateJob] == [type(action) for action in decide(seen).actions]
+
+
+def test_a_failure_long_ago_is_told_before_the_next_attempt():
+    """No operator ran when it failed, and its delay is over: the status says why, and a second later it goes on."""
+    late = NOW + timedelta(hours=1)
+    seen = replace(
+        looks.look(jobs=(looks.ended_job(),), reports={"job-1": looks.failure(Reason.RATE_LIMITED, "asked too often")}),
+        now=late,
+    )
+    decision = decide(seen)
+
+    assert ((), late + timedelta(seconds=1)) == (decision.actions, decision.again_at)
+    assert decision.status is not None
+    assert decision.status.last_error is not None
+    assert "asked too often" == decision.status.last_error.message
+    assert [CreateJob, DeleteJob] == [type(action) for action in decide(looks.after(seen)).actions]
