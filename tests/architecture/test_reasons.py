@@ -10,11 +10,12 @@ from tests.tree import ROOT, attributes, documents, modules
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_reason_has_a_row(reason: Reason) -> None:
-    """A reason says whether to try again, how programs exit, and what a person can do in one sentence."""
+    """A reason says whether to try again, how programs exit, when it comes and what to do, in a sentence each."""
     row = TABLE[reason]
 
     assert 1 <= row.exit_code <= 125
-    assert re.fullmatch(r"[A-Za-z`].{10,250}[^.\s]\.?", row.remedy), row.remedy
+    for sentence in (row.cause, row.remedy):
+        assert re.fullmatch(r"[A-Za-z`].{10,250}[^.\s]\.", sentence), sentence
 
 
 def test_no_row_is_left_over() -> None:
@@ -31,8 +32,18 @@ def test_a_reason_is_used() -> None:
     assert [] == [reason.value for reason in Reason if reason.name not in used]
 
 
-def test_a_reason_is_explained() -> None:
-    """Whoever reads a reason in a status finds it in the documents."""
-    text = "\n".join(path.read_text() for path in documents() if path.is_relative_to(ROOT / "docs"))
+def test_every_message_leads_to_a_section() -> None:
+    """The link behind a message names a heading of a page that is there; the anchor is the one that GitHub makes."""
+    places = {
+        f"{path.relative_to(ROOT)}#{re.sub(r'[^a-z0-9 -]', '', title.lower()).replace(' ', '-')}"
+        for path in documents()
+        for title in re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    }
 
-    assert [] == [reason.value for reason in Reason if not re.search(rf"\b{reason.value}\b", text)]
+    assert set() == {reason.link for reason in Reason} - places
+
+
+def test_an_exit_code_names_one_reason() -> None:
+    """A Pod that ended without a report is judged by its exit code alone."""
+
+    assert len(Reason) == len({row.exit_code for row in TABLE.values()})

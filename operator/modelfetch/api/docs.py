@@ -2,7 +2,7 @@
 
 A page holds its own words and, between `<!-- generated: NAME -->` and `<!-- end -->`, what this writes: in docs/spec
 the tables `spec` and `status` (every field), `rules` (what goes beyond a field's type) and `columns` (of `kubectl
-get`), made from the CRDs; in docs/reasons.md the table `reasons`, made from reasons.py.
+get`), made from the CRDs; in docs/reasons.md the table `reasons` and a section for `each`, made from reasons.py.
 """
 
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 from modelfetch.api.crds import KINDS, Kind, schema_of
 from modelfetch.api.rules import CEL_KEY
 from modelfetch.api.schema import Schema, flow
-from modelfetch.reasons import TABLE, Backoff
+from modelfetch.reasons import TABLE, Backoff, Reason
 
 _MARKED = re.compile(r"(<!-- generated: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BACKOFFS = {
@@ -22,6 +22,12 @@ _BACKOFFS = {
     Backoff.NORMAL: "yes, up to retry.limit",
     Backoff.DISRUPTION: "yes, not counted",
     Backoff.WAIT: "when it changes",
+}
+_DELAYS = {
+    Backoff.NONE: "none",
+    Backoff.NORMAL: "`spec.retry.initialDelay`, doubled with each further failure, up to `spec.retry.maxDelay`",
+    Backoff.DISRUPTION: "`spec.retry.initialDelay`, doubled, up to `spec.retry.maxDelay`, only where it comes in a row",
+    Backoff.WAIT: "none where the operator sees the change, else 30 seconds",
 }
 _SIMPLE = ("string", "integer", "boolean")
 
@@ -33,10 +39,23 @@ def page(kind: Kind, text: str) -> str:
 
 
 def reasons_page(text: str) -> str:
-    """Return the page of the reasons with its table written anew."""
-    head = ["Reason", "Tried again", "Exit code", "What to do"]
-    rows = [[f"`{reason}`", _BACKOFFS[row.backoff], str(row.exit_code), row.remedy] for reason, row in TABLE.items()]
-    return _filled(text, {"reasons": _table([head, *rows])})
+    """Return the page of the reasons with its table and its sections written anew."""
+    head = ["Reason", "Tried again", "Exit code"]
+    rows = [[f"[{name}](#{name.anchor})", _BACKOFFS[row.backoff], str(row.exit_code)] for name, row in TABLE.items()]
+    return _filled(text, {"reasons": _table([head, *rows]), "each": "\n".join(map(_section, TABLE))})
+
+
+def _section(reason: Reason) -> str:
+    """Return what is to say of one reason, below the heading whose anchor messages name."""
+    row = reason.row
+    facts = {
+        "What to do": row.remedy,
+        "Tried again": f"{_BACKOFFS[row.backoff]}.",
+        "Delay": f"{_DELAYS[row.backoff]}.",
+        "Exit code": f"{row.exit_code}.",
+    }
+    listed = "".join(f"- {name}: {fact}\n" for name, fact in facts.items())
+    return f"### {reason}\n\n{row.cause}\n\n{listed}"
 
 
 def _filled(text: str, tables: dict[str, str]) -> str:

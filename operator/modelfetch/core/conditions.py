@@ -59,9 +59,9 @@ def timestamp(moment: datetime) -> str:
 
 
 def explained(reason: Reason, message: str) -> str:
-    """Return the message with the remedy behind it, at most 1024 bytes: a status has three of them and 8 KiB."""
-    remedy = reason.row.remedy
-    return f"{fit(sanitise(message).rstrip('.'), 1024 - len(remedy.encode()) - 2)}. {remedy}"
+    """Return the message, the remedy and a link, in at most 1024 bytes: a status has three of them and 8 KiB."""
+    advice = f". {reason.row.remedy} See {reason.link}"
+    return fit(sanitise(message).rstrip("."), 1024 - len(advice.encode())) + advice
 
 
 def fit(text: str, limit: int) -> str:

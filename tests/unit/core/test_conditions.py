@@ -44,9 +44,9 @@ def test_the_transition_time_moves_only_with_the_status():
 
 
 @given(st.sampled_from(list(Reason)), st.text(max_size=3000))
-def test_an_explanation_ends_with_the_remedy_and_fits(reason, message):
-    """However long the message, what to do is there, within 1024 characters."""
+def test_an_explanation_ends_with_the_remedy_and_a_link_and_fits(reason, message):
+    """However long the message, what to do and where to read on are there, within 1024 bytes."""
     text = explained(reason, message)
 
-    assert text.endswith(reason.row.remedy)
-    assert len(text) <= 1024
+    assert text.endswith(f". {reason.row.remedy} See docs/reasons.md#{reason.value.lower()}")
+    assert len(text.encode()) <= 1024
