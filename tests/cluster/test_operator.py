@@ -231,7 +231,10 @@ def test_retain_keeps_the_tree(world, hub):
 
 
 def test_a_store_runs_no_more_than_its_slots(world, hub):
-    """Six fetches of a store with two slots: never more than two at once, the others Queued with their places."""
+    """Six fetches of a store with two slots: never more than two at once, the others Queued with their places.
+
+    A place is what it was when it was looked at (docs/spec), so of those that come at once any may be told to be first.
+    """
     slow(hub, 2_000_000)
     world.kubectl("patch", "modelstore", "default", "--type=merge", "-p", '{"spec":{"slots":2}}')
     world.kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "modelstore/default", "--timeout=60s")
@@ -249,7 +252,7 @@ def test_a_store_runs_no_more_than_its_slots(world, hub):
     queued = [status["queue"]["position"] for status in statuses if status.get("queue")]
 
     assert most <= 2
-    assert {1, 2} <= set(queued)
+    assert {1} <= set(queued) <= {1, 2, 3, 4}
 
 
 def test_a_job_deleted_by_hand_is_followed_by_another(world, hub):
