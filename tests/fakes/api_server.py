@@ -1,6 +1,7 @@
 """An API server in memory on loopback, for what must happen between two requests; the real one is in tests/cluster.
 
-It stores what it is given, numbers versions, applies statuses as a whole, and calls `during` before each answer.
+It stores what it is given, numbers versions, applies statuses as a whole, merges other patches, lists by name where the
+request names one, and calls `during` before each answer.
 """
 
 import itertools
@@ -34,19 +35,21 @@ class ApiServer:
         if request.method == "POST":
             return self._create(request.path, await request.json())
         if request.method == "PATCH":
-            return self._apply(request.path.removesuffix("/status"), await request.json())
+            patch = self._merge if request.content_type == "application/merge-patch+json" else self._apply
+            return patch(request.path.removesuffix("/status"), await request.json())
         found = self.objects.get(request.path)
         if found is None and request.path.rsplit("/", 1)[-1].endswith("s"):
-            return web.json_response({"items": self._listed(request.path)})
+            name = request.query.get("fieldSelector", "").partition("metadata.name=")[2]
+            return web.json_response({"items": self._listed(request.path, name)})
         if found is None:
             return refused(404, "NotFound")
         if request.method == "DELETE":
             del self.objects[request.path]
         return web.json_response(found)
 
-    def _listed(self, path: str) -> list[Object]:
+    def _listed(self, path: str, name: str) -> list[Object]:
         plural = path.rsplit("/", 1)[-1]
-        return [body for at, body in self.objects.items() if at.rsplit("/", 2)[-2] == plural]
+        return [body for at, body in self.objects.items() if at.rsplit("/", 2)[-2] == plural and at.endswith(name)]
 
     def _create(self, path: str, body: Object) -> web.Response:
         at = f"{path}/{body['metadata']['name']}"
@@ -63,6 +66,12 @@ class ApiServer:
             return refused(404, "NotFound")
         meta = stored["metadata"] | {"resourceVersion": str(next(self._versions))}
         self.objects[path] = {**stored, "metadata": meta, "status": body["status"]}
+        return web.json_response(self.objects[path])
+
+    def _merge(self, path: str, body: Object) -> web.Response:
+        if path not in self.objects:
+            return refused(404, "NotFound")
+        self.objects[path] = self.objects[path] | body
         return web.json_response(self.objects[path])
 
 

@@ -60,8 +60,8 @@ class Applier:
             raise Refused(f"a Job '{action.name}' exists that is not this resource's; delete it")
         self._learn(JOBS, found)
 
-    async def status(self, resource: Resource, meta: Any, status: dict[str, Any]) -> None:
-        """Write the whole status of the object with this uid; that it is gone is no error."""
+    async def status(self, resource: Resource, meta: Any, status: dict[str, Any]) -> bool:
+        """Write the whole status of the object with this uid; False where it is gone, which is no error."""
         body = {
             "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
             "status": status,
@@ -72,9 +72,10 @@ class Applier:
             )
         except KubeError as error:
             if error.is_not_found or error.is_conflict:
-                return  # deleted, or another object of that name: its own event brings its own look
+                return False  # deleted, or another object of that name: its own event brings its own look
             raise
         self._learn(resource, stored)
+        return True
 
 
 def _identity(job: Object) -> tuple[Any, Any]:
