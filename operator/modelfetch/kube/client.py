@@ -6,7 +6,7 @@ operator retries whole reconciles. Every call has a timeout well below the leade
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -50,6 +50,10 @@ class Resource:
         )
 
 
+Tell = Callable[[str, str, int], None]
+"""Takes the verb, the plural name of the resource and the status of a request."""
+
+
 class KubeError(Exception):
     """The API server refused or could not be reached; `status` is the HTTP status, 0 without an answer."""
 
@@ -79,8 +83,21 @@ class KubeError(Exception):
 class Kube:
     """The client; use as an async context manager."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        write_window_s: Callable[[], float] = lambda: REQUEST_TIMEOUT_S,
+        tell: Tell = lambda _verb, _resource, _code: None,
+    ) -> None:
+        """`write_window_s` is asked before each write how long it may take; none is sent where that is 0.0 or less.
+
+        `tell` takes the verb, the plural name and the status of each request that has ended, 0 without an answer.
+        """
         self.connection = connection
+        self.has_answered = False
+        """Whether any request was answered yet."""
+        self._write_window_s = write_window_s
+        self._tell = tell
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -234,12 +251,26 @@ class Kube:
     ) -> Object:
         headers = {"Accept": accept} | ({"Content-Type": content} if body is not None else {})
         data = _encode(body) if body is not None else None
+        timeout = _TIMEOUT if method == "GET" else self._write_timeout(method, path)
+        code = 0
         try:
-            async with self._request(method, path, query=query, data=data, headers=headers) as response:
+            async with self._request(
+                method, path, query=query, data=data, headers=headers, timeout=timeout
+            ) as response:
+                code, self.has_answered = response.status, True
                 await _check(response)
                 return dict(await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _unreachable(method, path, error) from error
+        finally:
+            self._tell(method, _plural(path), code)
+
+    def _write_timeout(self, method: str, path: str) -> aiohttp.ClientTimeout:
+        """A write ends while its sender still may write, so that it cannot arrive when somebody else does."""
+        window_s = self._write_window_s()
+        if window_s <= 0:
+            raise KubeError(0, "NotLeader", f"{method} {path}: another replica may lead by now")
+        return aiohttp.ClientTimeout(total=min(REQUEST_TIMEOUT_S, window_s))
 
     def _request(
         self,
@@ -264,6 +295,12 @@ class Kube:
             allow_redirects=False,
             timeout=timeout,
         )
+
+
+def _plural(path: str) -> str:
+    """Return the plural name in a path that `Resource.path` made."""
+    words = path.split("/")[3:] if path.startswith("/api/") else path.split("/")[4:]
+    return words[2] if words[:1] == ["namespaces"] and len(words) > 2 else (words or [""])[0]
 
 
 def _unreachable(method: str, path: str, error: Exception) -> KubeError:

@@ -1,0 +1,72 @@
+"""Who leads: what a Lease says, and when one replica may take it from another. Pure.
+
+Comes in: the Lease as the API server has it, and seconds on this process's own clock. Goes out: the spec to write next.
+Clocks of two machines are never compared: a Lease is stale when it has not changed for its duration as seen from here,
+whatever times stand in it (the way of Kubernetes' own components, coordination.k8s.io/v1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+LEASE_S = 15
+"""Whole seconds after its last change at which a Lease may be taken; what Kubernetes' own components use."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One version of the Lease; `since` is when this process first saw it, in seconds on its own clock."""
+
+    version: str
+    holder: str
+    duration_s: float
+    transitions: int
+    acquired_at: str
+    since: float
+
+    def may_be_taken(self, identity: str, now: float) -> bool:
+        """True where it is nobody's, is our own, or nobody has renewed it for its duration."""
+        return self.holder in ("", identity) or now - self.since >= self.duration_s
+
+
+def sighted(lease: Mapping[str, Any], before: Sight | None, now: float) -> Sight:
+    """Return what the Lease says; the same version as `before` keeps the time when it was first seen."""
+    spec = lease.get("spec") or {}
+    version = str(lease["metadata"].get("resourceVersion", ""))
+    is_known = before is not None and before.version == version
+    return Sight(
+        version=version,
+        holder=str(spec.get("holderIdentity") or ""),
+        duration_s=float(spec.get("leaseDurationSeconds") or LEASE_S),
+        transitions=int(spec.get("leaseTransitions") or 0),
+        acquired_at=str(spec.get("acquireTime") or ""),
+        since=before.since if before is not None and is_known else now,
+    )
+
+
+def held(identity: str, before: Sight | None, now: datetime) -> dict[str, Any]:
+    """Return the spec of a Lease that `identity` holds from `now` on, or goes on holding."""
+    goes_on = before is not None and before.holder == identity
+    changes = (before.transitions if before is not None else 0) + (before is not None and not goes_on)
+    return {
+        "holderIdentity": identity,
+        "leaseDurationSeconds": LEASE_S,
+        "acquireTime": before.acquired_at if before is not None and goes_on and before.acquired_at else _micro(now),
+        "renewTime": _micro(now),
+        "leaseTransitions": changes,
+    }
+
+
+def released(before: Sight, now: datetime) -> dict[str, Any]:
+    """Return the spec of a Lease that nobody holds: the next replica need not wait."""
+    return {
+        "holderIdentity": "",
+        "leaseDurationSeconds": 1,
+        "renewTime": _micro(now),
+        "leaseTransitions": before.transitions,
+    }
+
+
+def _micro(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
