@@ -77,8 +77,11 @@ class Operator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Its environment variables."""
-        return {item["name"]: item["value"] for item in self.container["env"]}
+        """Its environment variables; what the kubelet takes from the Pod has the name of the field."""
+        return {
+            item["name"]: item.get("value") or item["valueFrom"]["fieldRef"]["fieldPath"]
+            for item in self.container["env"]
+        }
 
 
 def operator_of(objects: list[Object]) -> Operator:

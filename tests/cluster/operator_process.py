@@ -6,6 +6,7 @@ rights of deploy/. The end of its fixture leaves no process.
 
 import asyncio
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -26,14 +27,14 @@ _RUNS = "the operator runs"
 class OperatorProcess:
     """One operator at a time."""
 
-    def __init__(self, summary: Summary, log: Path) -> None:
+    def __init__(self, summary: Summary, log: Path, identity: str = "operator") -> None:
         state = find_state(summary.name, os.environ)
         admin = from_kubeconfig(Path(summary.kubeconfig))
         assert state is not None
         assert admin.ca_pem is not None
         plane = ControlPlane(state, summary.server, admin.ca_pem, {})
         self.kubeconfig = programs.kubeconfig_of(state, programs.OPERATOR)
-        self._argv = programs.operator_command(state, None)
+        self._argv = programs.operator_command(state, None, identity)
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         log.touch()
@@ -74,6 +75,16 @@ class OperatorProcess:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait_ended(self, within_s: float = 30.0) -> int:
+        """Return the exit code with which it ends by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout=within_s)
 
     def said(self) -> str:
         """Return the log of the last run."""

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from modelfetch.api.order import Egress
-from modelfetch.controller.flags import ALLOW_HTTP, LISTS, VARIABLES, parse, parser, settings_of
+from modelfetch.controller.flags import BOOLEANS, LISTS, VARIABLES, parse, parser, settings_of
 from modelfetch.core.observed import Settings
 from scripts.chart import values as listed_values
 from tests.cluster.chart import (
@@ -110,14 +110,18 @@ def test_a_value_reaches_the_command_line(values: Object, name: str, expected: o
     assert expected == getattr(arguments(values), name)
 
 
+THE_CHARTS_OWN = {"MODELFETCH_PROBE_PORT", "MODELFETCH_LEADER_ELECTION", "MODELFETCH_LEASE_NAMESPACE"}
+"""The port is the Deployment's; replicas overlap in every rollout, so they agree; the Lease is beside the Pod."""
+
+
 def test_every_flag_has_a_value() -> None:
-    """The chart says all that the operator listens to, but the port of the probes, which is the chart's own matter."""
+    """The chart says all that the operator listens to, but what is its own matter."""
     told = operator_of(
         render({"egress": {"allowNetworks": ["10.0.0.0/8"], "allowPorts": [1]}, "watchNamespaces": ["a"]})
     )
     (port,) = told.container["ports"]
 
-    assert {*VARIABLES, *LISTS, ALLOW_HTTP} - {"MODELFETCH_PROBE_PORT"} == set(told.environment)
+    assert {*VARIABLES, *LISTS, *BOOLEANS} - THE_CHARTS_OWN == set(told.environment)
     assert port["containerPort"] == parser().get_default("probe_port")
 
 
@@ -271,6 +275,9 @@ CHANGED: dict[str, Any] = {
     "image.digest": DIGEST,
     "image.pullPolicy": "Always",
     "image.pullSecrets": [{"name": "pull"}],
+    "replicas": 2,
+    "metrics.podMonitor.enabled": True,
+    "metrics.podMonitor.labels": {"release": "prometheus"},
     "watchNamespaces": ["team-a"],
     "huggingFaceEndpoint": "https://hub.example",
     "egress.allowNetworks": ["10.0.0.0/8"],
@@ -304,6 +311,8 @@ def test_no_value_is_without_effect(name: str) -> None:
     """Whatever somebody sets changes what is rendered: nothing is accepted and ignored."""
     # Without an account of its own the chart has to be told whose to use, with and without the change.
     plain: Object = {"serviceAccount": {"name": "theirs"}} if name == "serviceAccount.create" else {}
+    if name == "metrics.podMonitor.labels":
+        plain = {"metrics": {"podMonitor": {"enabled": True}}}
     changed = nested({name: CHANGED[name]})
 
     assert render(plain) != render(changed | {key: plain[key] | changed[key] for key in plain})

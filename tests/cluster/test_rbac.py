@@ -23,7 +23,7 @@ from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
 from modelfetch.devcluster.summary import Summary
 from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, LEASES, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
 from tests.cluster.chart import manifests, of_kind
 from tests.cluster.conftest import Api, Kubectl
@@ -156,10 +156,12 @@ def foreign_job(name: str) -> Object:
 
 def granted() -> set[Right]:
     """Return what deploy/rbac.yaml grants to the operator, one right each."""
-    (role,) = [r for r in of_kind(manifests("rbac.yaml"), "ClusterRole") if r["metadata"]["name"] == OPERATOR_ACCOUNT]
+    written = manifests("rbac.yaml")
+    (role,) = [r for r in of_kind(written, "ClusterRole") if r["metadata"]["name"] == OPERATOR_ACCOUNT]
+    (lease,) = of_kind(written, "Role")
     return {
         (group, resource, verb)
-        for rule in role["rules"]
+        for rule in role["rules"] + lease["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -167,8 +169,9 @@ def granted() -> set[Right]:
 
 
 def test_every_right_is_used_and_no_other_is_asked_for(lived: World) -> None:
-    """Verb by verb, both ways: what the operator did for one namespace is the whole list of deploy/rbac.yaml."""
-    calls = [call for call in calls_of(lived.summary) if call.namespace in (None, lived.namespace)]
+    """Verb by verb, both ways: what it did for one namespace, and with its Lease, is the whole of deploy/rbac.yaml."""
+    ours = (None, lived.namespace, OPERATOR_NAMESPACE)
+    calls = [call for call in calls_of(lived.summary) if call.namespace in ours]
 
     assert granted() == {call.right for call in calls}
 
@@ -232,6 +235,7 @@ ATTEMPTS: dict[str, Try] = {
     "delete a user's object": lambda kube, ns: kube.delete(MODELFETCHES, ns, "minilm"),
     "create a ModelFetch": lambda kube, ns: kube.create(MODELFETCHES, ns, gen.fetch("more", ns)),
     "change a store": lambda kube, ns: kube.merge(MODELSTORES, ns, "default", {"spec": {"slots": 9}}),
+    "read another Lease": lambda kube, _: kube.get(LEASES, OPERATOR_NAMESPACE, "another"),
     "list namespaces": lambda kube, _: kube.list(core("namespaces", "Namespace")),
     "list volumes": lambda kube, _: kube.list(core("persistentvolumes", "PersistentVolume")),
     "take a token": lambda kube, ns: kube.create_at(

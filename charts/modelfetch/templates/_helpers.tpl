@@ -76,6 +76,11 @@ app.kubernetes.io/component: operator
   value: {{ .Values.progressInterval | quote }}
 - name: MODELFETCH_LOG_FORMAT
   value: {{ .Values.logFormat }}
+- name: MODELFETCH_LEASE_NAME
+  value: {{ include "modelfetch.operator" . }}
+- name: MODELFETCH_IDENTITY
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
 {{- with .Values.egress.allowNetworks }}
 - name: MODELFETCH_ALLOW_NETWORKS
   value: {{ join "," . | quote }}

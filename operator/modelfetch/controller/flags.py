@@ -17,7 +17,6 @@ from modelfetch.api.source import Endpoint
 from modelfetch.core.observed import Settings
 
 ANY_PORT = "any"
-ALLOW_HTTP = "MODELFETCH_ALLOW_HTTP"
 VARIABLES = {
     "MODELFETCH_IMAGE": "--image",
     "MODELFETCH_IMAGE_PULL_POLICY": "--image-pull-policy",
@@ -26,6 +25,9 @@ VARIABLES = {
     "MODELFETCH_PROGRESS_INTERVAL": "--progress-interval",
     "MODELFETCH_PROBE_PORT": "--probe-port",
     "MODELFETCH_LOG_FORMAT": "--log-format",
+    "MODELFETCH_LEASE_NAME": "--lease-name",
+    "MODELFETCH_LEASE_NAMESPACE": "--lease-namespace",
+    "MODELFETCH_IDENTITY": "--identity",
 }
 LISTS = {
     "MODELFETCH_NAMESPACES": "--namespace",
@@ -33,9 +35,11 @@ LISTS = {
     "MODELFETCH_ALLOW_PORTS": "--allow-port",
 }
 """Variables with several values, separated by commas; the flag's own values are added to them."""
-BOOLEANS = {"true": "--allow-http", "false": "--no-allow-http"}
+BOOLEANS = {"MODELFETCH_ALLOW_HTTP": "allow-http", "MODELFETCH_LEADER_ELECTION": "leader-election"}
+"""Variables that are true or false; the flag is --NAME or --no-NAME."""
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _IMAGE = re.compile(r"[^\s-]\S{0,511}")
 _LARGEST_UID = 2**31 - 1
 
@@ -57,10 +61,11 @@ def _words(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{flag}={text}"
     for variable, flag in LISTS.items():
         yield from (f"{flag}={text.strip()}" for text in environ.get(variable, "").split(",") if text.strip())
-    if text := environ.get(ALLOW_HTTP, "").strip().lower():
-        if text not in BOOLEANS:
-            raise ValueError(f"{ALLOW_HTTP}: expected true or false, got '{text}'")
-        yield BOOLEANS[text]
+    for variable, name in BOOLEANS.items():
+        if text := environ.get(variable, "").strip().lower():
+            if text not in ("true", "false"):
+                raise ValueError(f"{variable}: expected true or false, got '{text}'")
+            yield f"--{name}" if text == "true" else f"--no-{name}"
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -95,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_pod_flags(flags)
     _add_egress_flags(flags)
+    _add_leader_flags(flags)
     flags.add_argument(
         "--progress-interval",
         type=_interval_s,
@@ -108,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
         type=_probe_port,
         default=8080,
         metavar="PORT",
-        help="port of /healthz; 0 for none (MODELFETCH_PROBE_PORT; default %(default)s)",
+        help="port of /livez, /readyz and /metrics; 0 for none (MODELFETCH_PROBE_PORT; default %(default)s)",
     )
     flags.add_argument(
         "--log-format",
@@ -172,8 +178,45 @@ def _add_egress_flags(flags: argparse.ArgumentParser) -> None:
         "--allow-http",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help=f"whether sources may be plain http:// ({ALLOW_HTTP}, true or false; default: no)",
+        help="whether sources may be plain http:// (MODELFETCH_ALLOW_HTTP, true or false; default: no)",
     )
+
+
+def _add_leader_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--leader-election",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether replicas agree by a Lease on the one that works; without it there must be only one "
+        "(MODELFETCH_LEADER_ELECTION, true or false; default: yes)",
+    )
+    flags.add_argument(
+        "--lease-name",
+        type=_name,
+        default="modelfetch-operator",
+        metavar="NAME",
+        help="name of the Lease; the same for all replicas (MODELFETCH_LEASE_NAME; default %(default)s)",
+    )
+    flags.add_argument(
+        "--lease-namespace",
+        type=_namespace,
+        metavar="NAMESPACE",
+        help="namespace of the Lease (MODELFETCH_LEASE_NAMESPACE; default: the Pod's or the kubeconfig's)",
+    )
+    flags.add_argument(
+        "--identity",
+        type=_name,
+        metavar="NAME",
+        help="name of this replica in the Lease, which no other may have; one that is started again under its name, "
+        "as a container in its Pod, leads again at once (MODELFETCH_IDENTITY; default: the host's name and a random "
+        "part)",
+    )
+
+
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text) is None:
+        raise _refusal("a name of lower case letters, digits, '-' and '.'", text)
+    return text
 
 
 def _namespace(text: str) -> str:

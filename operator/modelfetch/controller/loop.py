@@ -7,7 +7,7 @@ with a growing delay; the others go on.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,13 @@ from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.inventory import Inventories
+from modelfetch.controller.metrics import Metrics
 from modelfetch.controller.mirror import Key, Mirror, Object, key_of
 from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job, read_store
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.queue import KeyedQueue
+from modelfetch.controller.recorder import EventRecorder
+from modelfetch.controller.vigil import Vigil
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
 from modelfetch.core.actions import CreateJob
@@ -42,10 +45,19 @@ log = logging.getLogger("modelfetch.controller")
 class Loop:
     """Everything between an event and an API call."""
 
-    def __init__(self, kube: Kube, settings: Settings, clock: Clock, namespaces: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        settings: Settings,
+        clock: Clock,
+        namespaces: tuple[str, ...] = (),
+        metrics: Metrics | None = None,
+    ) -> None:
         """`namespaces` empty means all of them."""
         self.mirror = Mirror()
         self.queue: KeyedQueue[Key] = KeyedQueue()
+        self.vigil = Vigil(clock.monotonic)
+        self._metrics = metrics or Metrics()
         self._kube = kube
         self._settings = settings
         self._clock = clock
@@ -54,6 +66,7 @@ class Loop:
         self._inventories: Inventories[Key] = Inventories()
         self._observer = Observer(kube, self.mirror, self._claims, clock)
         self._applier = Applier(kube, self.mirror.put)
+        self.recorder = EventRecorder(kube, clock)
         self._written: dict[str, float] = {}
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
@@ -64,6 +77,7 @@ class Loop:
 
     def seen(self, resource: Resource, kind: str | None, body: Object) -> None:
         """Take in one watch event and put the key it is about into the queue."""
+        self.vigil.saw(resource, kind, body)
         if kind == "DELETED":
             self._forget(resource, body)
             return
@@ -116,6 +130,7 @@ class Loop:
 
     def _forget(self, resource: Resource, body: Object) -> None:
         known = self.mirror.remove(resource, body) or body
+        self.vigil.forget(resource, known)
         self._observer.forget(known)
         if resource is MODELFETCHES:
             self._fetch_gone(known)
@@ -166,10 +181,11 @@ class Loop:
 
     async def resync(self) -> None:
         """List everything again, take note of what the watches missed, and look at every resource."""
-        await self._list_all()
+        await self._list_all(self.vigil.listed)
         self._enqueue_all()
 
-    async def _list_all(self) -> None:
+    async def _list_all(self, notice: Callable[[Resource, Object, Object | None], None] | None = None) -> None:
+        """Fill the mirror; `notice` is told of each object, and of the version that was known before."""
         for resource, labels in (
             (MODELSTORES, ""),
             (MODELFETCHES, ""),
@@ -182,6 +198,8 @@ class Loop:
                 if str(body["metadata"]["uid"]) in before:  # one that came during the list is not missing
                     self._forget(resource, body)
             for body in listed:
+                if notice is not None:
+                    notice(resource, body, self.mirror.get(key_of(resource, body)))
                 self.mirror.put(resource, body)
 
     def _enqueue_all(self) -> None:
@@ -201,6 +219,7 @@ class Loop:
                 self.queue.done(key)
 
     async def _handle(self, key: Key) -> None:
+        began, is_ok = self._clock.monotonic(), False
         try:
             await (self._reconcile_fetch(key) if key.kind == MODELFETCHES.kind else self._reconcile_store(key))
         except KubeError as error:
@@ -212,7 +231,10 @@ class Loop:
             delay = self.queue.failed(key)
             log.exception("a reconcile failed", extra=_about(key, again_in_s=delay))
         else:
+            is_ok = True
             self.queue.succeeded(key)
+        finally:
+            self._metrics.reconciled(key.kind, self._clock.monotonic() - began, ok=is_ok)
 
     async def _reconcile_fetch(self, key: Key) -> None:
         body = self.mirror.get(key)
@@ -232,7 +254,10 @@ class Loop:
             if not self._is_there(key, observed.meta.uid):
                 return
             decision = self._decide(replace(observed, refusal=str(refusal)))
-        await self._say(MODELFETCHES, key, observed.fetch.metadata, dump(decision.status) if decision.status else None)
+        status = decision.status
+        if status is not None and await self._say(MODELFETCHES, key, observed.meta, dump(status)):
+            self.recorder.tell(observed.meta, observed.fetch.status, status)
+            self._metrics.told(observed.fetch.status, status)
         self._look_again(key, decision.again_at, observed.now)
 
     def _is_there(self, key: Key, uid: str) -> bool:
@@ -319,21 +344,21 @@ class Loop:
         confirmed &= gone
         return tuple(sorted(confirmed, key=lambda target: (target.name, target.owner)))
 
-    async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> None:
-        """Write the status where it differs; where only counters do, not before the set interval is over."""
+    async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> bool:
+        """Write the status where it differs, where only counters do not before the set interval is over; True if so."""
         every_s = self._settings.progress_interval_s
         body = self.mirror.get(key)
         if status is None or body is None or body["metadata"]["uid"] != meta.uid:
-            return
+            return False
         old = body.get("status") or {}
         if old == status:
-            return
+            return False
         due_s = self._written.get(meta.uid, -every_s) + every_s - self._clock.monotonic()
         if due_s > 0 and not differs_in_substance(old, status):
             self.queue.schedule_sooner(key, due_s)
-            return
+            return False
         self._written[meta.uid] = self._clock.monotonic()
-        await self._applier.status(resource, meta, status)
+        return await self._applier.status(resource, meta, status)
 
     def _look_again(self, key: Key, at: datetime | None, now: datetime) -> None:
         if at is None:
@@ -357,8 +382,3 @@ async def resync_for_ever(loop: Loop) -> None:
 
 def _about(key: Key, **fields: Any) -> dict[str, Any]:
     return {"object": f"{key.kind} {key.namespace}/{key.name}", **fields}
-
-
-def start_workers(loop: Loop, count: int) -> Iterable["asyncio.Task[None]"]:
-    """Return `count` workers that run as tasks."""
-    return [asyncio.create_task(loop.work(), name=f"worker-{n}") for n in range(count)]

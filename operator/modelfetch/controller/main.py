@@ -9,24 +9,33 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import kopf
 
 from modelfetch import __version__, logs
 from modelfetch.controller import flags, watch
-from modelfetch.controller.loop import Loop, resync_for_ever, start_workers
+from modelfetch.controller.leadership import Alone, Leadership, LeadershipLost, Place
+from modelfetch.controller.loop import Loop, resync_for_ever
+from modelfetch.controller.metrics import Metrics, Sources
+from modelfetch.controller.probes import Answers, Probes
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube, KubeError
 from modelfetch.kube.connection import Connection, ConnectionUnknown, connect
+from modelfetch.kube.objects import MODELFETCHES
 
 WORKERS = 16
 """Reconciles at the same time; each waits for the API server most of its time. Chosen by gut."""
 START_RETRY_S = 5.0
+ENDING_S = 5.0
+"""For what is under way when the operator is stopped; a Pod has 30 seconds in all."""
 
 log = logging.getLogger("modelfetch.controller")
 
@@ -42,31 +51,80 @@ class SystemClock:
         """Return seconds that never jump."""
         return time.monotonic()
 
+    def elapsed(self) -> float:
+        """Return seconds that never jump and go on while the machine sleeps."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
 
 async def run(args: argparse.Namespace, settings: Settings, connection: Connection) -> None:
-    """Run until SIGTERM or SIGINT; afterwards no task of ours is left."""
+    """Run until SIGTERM or SIGINT; afterwards no task of ours is left. Raises LeadershipLost."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    namespaces = tuple(args.namespace)
+    clock, metrics = SystemClock(), Metrics()
     async with AsyncExitStack() as stack:
-        kube = await stack.enter_async_context(Kube(connection))
-        loop = Loop(kube, settings, SystemClock(), namespaces)
-        if not await _prime(loop, stop):
-            return
-        tasks = [
-            *start_workers(loop, WORKERS),
-            asyncio.create_task(resync_for_ever(loop), name="resync"),
-            asyncio.create_task(_watch(loop, args, connection, stop), name="watch"),
-        ]
-        log.info("the operator runs", extra={"version": __version__, "namespaces": namespaces or "all"})
-        try:
-            await _until_stopped(stop, tasks)
-        finally:
-            loop.queue.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        about_leases = await stack.enter_async_context(Kube(connection))
+        place = Place(args.lease_namespace or connection.namespace, args.lease_name, args.identity or _identity())
+        leadership = Leadership(about_leases, place, clock.now, clock.elapsed) if args.leader_election else Alone()
+        kube = await stack.enter_async_context(Kube(connection, leadership.window_s, metrics.requested))
+        loop = Loop(kube, settings, clock, tuple(args.namespace), metrics)
+        metrics.serve(sources_of(loop, leadership))
+        answers = Answers(
+            problem=loop.vigil.silent,
+            is_ready=lambda: kube.has_answered or about_leases.has_answered,
+            metrics=metrics.text,
+        )
+        await stack.enter_async_context(Probes(args.probe_port, answers))
+        if await leadership.win(stop):
+            await _lead(loop, leadership, _operate(loop, args, connection, stop), stop)
+
+
+def sources_of(loop: Loop, leadership: Leadership | Alone) -> Sources:
+    """Return what a scrape asks."""
+    return Sources(
+        fetches=lambda: loop.mirror.all(MODELFETCHES),
+        queue=lambda: (len(loop.queue), loop.queue.oldest_s()),
+        watch_ages_s=loop.vigil.ages_s,
+        is_leader=lambda: leadership.is_held,
+    )
+
+
+async def _lead(
+    loop: Loop, leadership: Leadership | Alone, operating: Coroutine[Any, Any, None], stop: asyncio.Event
+) -> None:
+    """Operate while this replica leads and is not asked to stop; the Lease is nobody's afterwards."""
+    tasks = [asyncio.create_task(leadership.keep(), name="lease"), asyncio.create_task(operating, name="operate")]
+    try:
+        await _until_stopped(stop, tasks)
+    finally:
+        await _end(loop, tasks)
+        await leadership.give_up()
+
+
+async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:
+    """Fill the mirror, then watch and reconcile for ever; returns only when asked to stop."""
+    if not await _prime(loop, stop):
+        return
+    async with asyncio.TaskGroup() as group:
+        for number in range(WORKERS):
+            group.create_task(loop.work(), name=f"worker-{number}")
+        group.create_task(resync_for_ever(loop), name="resync")
+        group.create_task(loop.recorder.post_for_ever(), name="events")
+        group.create_task(loop.recorder.post_for_ever(), name="events")
+        group.create_task(_watch(loop, args, connection, stop), name="watch")
+        log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
+
+
+async def _end(loop: Loop, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Nothing new is begun, what has begun is ended as far as a few seconds go, and no task is left."""
+    loop.queue.close()
+    try:
+        await asyncio.wait_for(loop.queue.until_idle(), ENDING_S)
+    except TimeoutError:
+        log.warning("stops with reconciles under way", extra={"after_s": ENDING_S})
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _prime(loop: Loop, stop: asyncio.Event) -> bool:
@@ -92,7 +150,6 @@ async def _watch(loop: Loop, args: argparse.Namespace, connection: Connection, s
         clusterwide=not args.namespace,
         namespaces=args.namespace,
         standalone=True,
-        liveness_endpoint=f"http://0.0.0.0:{args.probe_port}/healthz" if args.probe_port else None,
         stop_flag=stop,
     )
     # Kopf takes SIGTERM and SIGINT over, and returns when one came; on anything else it raises.
@@ -113,7 +170,10 @@ async def _until_stopped(stop: asyncio.Event, tasks: Sequence["asyncio.Task[None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the operator; exit code 0 after a signal, 2 on wrong flags or variables, 1 on anything else."""
+    """Run the operator; exit code 0 after a signal, 2 on wrong flags or variables, 1 on anything else.
+
+    A replica that led and does not any more ends with 1: it is started again and waits.
+    """
     args = flags.parse(sys.argv[1:] if argv is None else argv, os.environ)
     logs.configure(sys.stderr, args.log_format)
     # Kopf tells of every event that a handler has taken in; ours only enqueue, so that says nothing. Nor does a line
@@ -124,4 +184,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         connection = connect(args.kubeconfig)
     except ConnectionUnknown as error:
         flags.parser().error(str(error))
-    asyncio.run(run(args, flags.settings_of(args), connection))
+    try:
+        asyncio.run(run(args, flags.settings_of(args), connection))
+    except LeadershipLost as lost:
+        # Everything known may be old by now: a fresh process waits for its turn.
+        log.error("does not lead any more and ends", extra={"why": str(lost)})
+        sys.exit(1)
+
+
+def _identity() -> str:
+    """Return a name that no other process has, where none was given."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"

@@ -47,7 +47,7 @@ class Mirror:
             return False
         key = key_of(resource, body)
         old = self._objects.get(key)
-        if old is not None and _uid(old) == _uid(body) and _version(old) > _version(body):
+        if old is not None and _uid(old) == _uid(body) and version_of(old) > version_of(body):
             return False
         self._forget(key)
         body["metadata"].pop("managedFields", None)
@@ -146,7 +146,7 @@ def _uid(body: Object) -> str:
     return str(body["metadata"].get("uid", ""))
 
 
-def _version(body: Object) -> int:
-    """Resource versions of one object are comparable integers (KEP-5504, and true of every etcd-backed server)."""
+def version_of(body: Object) -> int:
+    """Return an object's resource version; of one object they are comparable integers (KEP-5504, and true of etcd)."""
     version = str(body["metadata"].get("resourceVersion", "0"))
     return int(version) if version.isdigit() else 0

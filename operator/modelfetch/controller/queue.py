@@ -20,23 +20,29 @@ class KeyedQueue(Generic[Key]):
 
     def __init__(self) -> None:
         self._ready: deque[Key] = deque()
-        self._waiting: set[Key] = set()
+        self._waiting: dict[Key, float] = {}
         self._in_work: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._arrived = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._is_closed = False
 
     def __len__(self) -> int:
         """Number of keys that are ready to be worked on."""
         return len(self._ready)
+
+    def oldest_s(self) -> float:
+        """Seconds that the first of them has waited; 0.0 where none does."""
+        return asyncio.get_running_loop().time() - self._waiting[self._ready[0]] if self._ready else 0.0
 
     def add(self, key: Key) -> None:
         """Have `key` worked on as soon as a worker is free."""
         if key in self._in_work:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = asyncio.get_running_loop().time()
             self._ready.append(key)
             self._arrived.set()
 
@@ -63,18 +69,19 @@ class KeyedQueue(Generic[Key]):
         self.add(key)
 
     async def get(self) -> Key:
-        """Return the next key and count it as in work; waits for one."""
-        while not self._ready:
+        """Return the next key and count it as in work; waits for one, for ever once closed."""
+        while self._is_closed or not self._ready:
             self._arrived.clear()
             await self._arrived.wait()
         key = self._ready.popleft()
-        self._waiting.discard(key)
+        del self._waiting[key]
         self._in_work.add(key)
         return key
 
     def done(self, key: Key) -> None:
         """Say that the work on `key` has ended."""
         self._in_work.discard(key)
+        self._ended.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -91,8 +98,15 @@ class KeyedQueue(Generic[Key]):
         """Forget the failures of `key`."""
         self._failures.pop(key, None)
 
+    async def until_idle(self) -> None:
+        """Wait until no key is in work."""
+        while self._in_work:
+            self._ended.clear()
+            await self._ended.wait()
+
     def close(self) -> None:
-        """Cancel every timer."""
+        """No further key is given out, no timer is left; what is in work goes on."""
+        self._is_closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -42,12 +42,16 @@ def node_command(state: State) -> list[str]:
     return [sys.executable, "-m", "modelfetch.devcluster.node", *_flattened(flags)]
 
 
-def operator_command(state: State, huggingface_endpoint: str | None) -> list[str]:
-    """Return the command of the operator, whose fetchers alone may use loopback, plain http and any port."""
+def operator_command(state: State, huggingface_endpoint: str | None, identity: str = "operator") -> list[str]:
+    """Return the command of the operator, whose fetchers alone may use loopback, plain http and any port.
+
+    Two that run at the same time need each its own `identity`; one that is started again leads at once under its own.
+    """
     flags: dict[str, Path | str] = {
         "--kubeconfig": kubeconfig_of(state, OPERATOR),
         "--allow-port": "any",
         "--progress-interval": "1",
+        "--identity": identity,
         "--log-format": "console",
     }
     networks = ["--allow-network", "127.0.0.0/8", "--allow-network", "::1/128"]

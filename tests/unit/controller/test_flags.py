@@ -5,7 +5,7 @@ import re
 import pytest
 
 from modelfetch.api.order import Egress
-from modelfetch.controller.flags import ALLOW_HTTP, LISTS, VARIABLES, parse, parser, settings_of
+from modelfetch.controller.flags import BOOLEANS, LISTS, VARIABLES, parse, parser, settings_of
 from modelfetch.core.observed import Settings
 from tests.tree import ROOT
 
@@ -50,7 +50,7 @@ SET: list[tuple[str, str, Settings]] = [
 @pytest.mark.parametrize(("variable", "text", "expected"), SET, ids=[" ".join(row[:2]) for row in SET])
 def test_a_flag_and_its_variable_set_the_same(variable: str, text: str, expected: Settings) -> None:
     """It does not matter which way an administrator says it."""
-    flag = (VARIABLES | LISTS)[variable]
+    flag = ALL[variable]
     parts = text.split(",") if variable in LISTS else [text]
     argv = [word for part in parts for word in (flag, part.strip())]
 
@@ -63,9 +63,14 @@ def test_a_flag_and_its_variable_set_the_same(variable: str, text: str, expected
         ("MODELFETCH_NAMESPACES", "team-a, 123", "namespace", ["team-a", "123"]),
         ("MODELFETCH_PROBE_PORT", "0", "probe_port", 0),
         ("MODELFETCH_LOG_FORMAT", "console", "log_format", "console"),
-        (ALLOW_HTTP, "true", "allow_http", True),
-        (ALLOW_HTTP, "False", "allow_http", False),
-        (ALLOW_HTTP, "", "allow_http", False),
+        ("MODELFETCH_ALLOW_HTTP", "true", "allow_http", True),
+        ("MODELFETCH_ALLOW_HTTP", "False", "allow_http", False),
+        ("MODELFETCH_ALLOW_HTTP", "", "allow_http", False),
+        ("MODELFETCH_LEADER_ELECTION", "false", "leader_election", False),
+        ("MODELFETCH_LEADER_ELECTION", "", "leader_election", True),
+        ("MODELFETCH_LEASE_NAME", "mine", "lease_name", "mine"),
+        ("MODELFETCH_LEASE_NAMESPACE", "mine", "lease_namespace", "mine"),
+        ("MODELFETCH_IDENTITY", "operator-7d9f-x2x", "identity", "operator-7d9f-x2x"),
         ("MODELFETCH_IMAGE", " ", "image", IMAGE),
         ("MODELFETCH_ALLOW_PORTS", ",", "allow_port", []),
     ],
@@ -78,12 +83,13 @@ def test_a_variable(variable: str, text: str, name: str, expected: object) -> No
 
 def test_a_flag_wins_over_its_variable() -> None:
     """What stands on the command line is nearer to the person; lists are added up."""
-    environ = {ALLOW_HTTP: "true", "MODELFETCH_LOG_FORMAT": "console", "MODELFETCH_ALLOW_PORTS": "8443"}
+    environ = {"MODELFETCH_ALLOW_HTTP": "true", "MODELFETCH_LOG_FORMAT": "console", "MODELFETCH_ALLOW_PORTS": "8443"}
     args = parse(["--no-allow-http", "--log-format", "json", "--allow-port", "5000"], environ)
 
     assert (False, "json", ["8443", "5000"]) == (args.allow_http, args.log_format, args.allow_port)
 
 
+ALL = VARIABLES | LISTS | {variable: f"--{name}" for variable, name in BOOLEANS.items()}
 WRONG = [
     ("MODELFETCH_NAMESPACES", "Team", "expected the name of a namespace, got 'Team'"),
     ("MODELFETCH_NAMESPACES", "team-*", "expected the name of a namespace, got 'team-*'"),
@@ -101,6 +107,10 @@ WRONG = [
     ("MODELFETCH_PROGRESS_INTERVAL", "0", "expected seconds from 0.1 to 3600, got '0'"),
     ("MODELFETCH_PROGRESS_INTERVAL", "nan", "expected seconds from 0.1 to 3600, got 'nan'"),
     ("MODELFETCH_PROBE_PORT", "-1", "expected a port from 0 to 65535, got '-1'"),
+    ("MODELFETCH_LEADER_ELECTION", "1", "MODELFETCH_LEADER_ELECTION: expected true or false, got '1'"),
+    ("MODELFETCH_LEASE_NAME", "My Lease", "expected a name of lower case letters, digits, '-' and '.', got 'My Lease'"),
+    ("MODELFETCH_LEASE_NAMESPACE", "a.b", "expected the name of a namespace, got 'a.b'"),
+    ("MODELFETCH_IDENTITY", "-x", "expected a name of lower case letters, digits, '-' and '.', got '-x'"),
     ("MODELFETCH_LOG_FORMAT", "xml", "invalid choice: 'xml'"),
 ]
 
@@ -116,7 +126,7 @@ def test_a_wrong_value_stops_the_start(
 
     assert 2 == stopped.value.code
     assert message in line
-    assert variable in line or f"argument {(VARIABLES | LISTS)[variable]}: " in line
+    assert variable in line or f"argument {ALL[variable]}: " in line
 
 
 def test_an_endpoint_with_a_password_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +147,7 @@ def test_an_unknown_or_shortened_flag_is_refused(capsys: pytest.CaptureFixture[s
 
 def test_every_flag_names_its_variable() -> None:
     """--help is complete: each flag has a variable and says its name."""
-    variables = {flag: variable for variable, flag in (VARIABLES | LISTS).items()} | {"--allow-http": ALLOW_HTTP}
+    variables = {flag: variable for variable, flag in ALL.items()}
 
     assert set(named()) - WITHOUT_VARIABLE == set(variables)
     assert {
@@ -150,4 +160,4 @@ def test_the_installation_page_lists_every_flag() -> None:
     page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\|[^|]*\| `(--[a-z-]+)` \| `([A-Z_]+)` \|", page, re.MULTILINE))
 
-    assert {flag: variable for variable, flag in (VARIABLES | LISTS).items()} | {"--allow-http": ALLOW_HTTP} == rows
+    assert {flag: variable for variable, flag in ALL.items()} == rows

@@ -275,3 +275,36 @@ def test_nothing_is_removed_while_an_orphaned_pod_may_write():
         await world.look()
 
     assert [] == _in_world(scenario).made("remove")
+
+
+def test_what_is_written_is_told_once():
+    """An attempt that starts is news, and none when the same is seen again."""
+    told = []
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        for _ in range(2):
+            await world.look()
+            told.append(len(world.loop.recorder))
+            await world.loop.resync()
+
+    _in_world(scenario)
+
+    assert [1, 1] == told
+
+
+def test_what_was_not_written_is_not_told():
+    """A fetch that goes before its status is written has no Events."""
+    told = []
+
+    async def scenario(world):
+        world.server.during = lambda method, path: (
+            method == "PATCH" and path.endswith("/one/status") and world.delete("one")
+        )
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        await world.look()
+        told.append(len(world.loop.recorder))
+
+    _in_world(scenario)
+
+    assert [0] == told

@@ -1,0 +1,66 @@
+"""What a kubelet is told, by a real server on loopback."""
+
+import asyncio
+import socket
+
+import aiohttp
+import pytest
+
+from modelfetch.controller.probes import Answers, Probes
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(path: str, problem: str | None = None, *, is_ready: bool = True) -> tuple[int, str, str]:
+    """Return status, media type and text of the answer."""
+
+    async def run() -> tuple[int, str, str]:
+        port = free_port()
+        answers = Answers(lambda: problem, lambda: is_ready, lambda: b"modelfetch_leader 1.0\n")
+        url = f"http://127.0.0.1:{port}{path}"
+        async with Probes(port, answers), aiohttp.ClientSession() as client, client.get(url) as response:
+            return response.status, response.content_type, await response.text()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz"])
+def test_it_lives_until_something_is_wrong(path):
+    """Then it says what, and the kubelet starts it again."""
+
+    assert 200 == ask(path)[0]
+    assert (503, "text/plain", "no event for 90 s\n") == ask(path, "no event for 90 s")
+
+
+def test_it_is_ready_once_the_api_server_has_answered():
+    """Whether it leads is another matter: a silent watch does not make it unready either."""
+
+    assert 503 == ask("/readyz", is_ready=False)[0]
+    assert 200 == ask("/readyz", "no event for 90 s")[0]
+
+
+def test_metrics_are_text():
+    """As Prometheus wants it."""
+
+    assert (200, "text/plain", "modelfetch_leader 1.0\n") == ask("/metrics")
+
+
+def test_nothing_else_is_there():
+    """No page tells more than it should."""
+
+    assert 404 == ask("/")[0]
+
+
+def test_no_port_is_no_server():
+    """Port 0 means none, not any."""
+
+    async def run() -> None:
+        async with Probes(0, Answers(lambda: None, lambda: True, lambda: b"")) as probes:
+            assert probes._runner is None
+
+    asyncio.run(run())
