@@ -137,6 +137,13 @@ def attempt_published(look: Look) -> FetchDecision | None:
     return Decision((), status)
 
 
+def publication_is_told(look: Look) -> FetchDecision | None:
+    """The Pod that published is gone (drained, cleaned up), and its report with it: what it published is not."""
+    if look.request is not None or not look.has_told_publication or not isinstance(look.outcome(), Failure):
+        return None
+    return Decision((), look.say(_still_ready(look)))
+
+
 def attempt_failed(look: Look) -> FetchDecision | None:
     """Terminal reasons stall; the others wait for their next time, which the Job's end determines."""
     outcome = look.outcome()
@@ -194,6 +201,7 @@ CHECKS: tuple[Check, ...] = (
     earlier_attempt_still_ends,  # fences the old spec's writer
     volume_is_gone,  # takes Ready back
     attempt_published,  # the one way to Ready
+    publication_is_told,  # and still so without its Pod
     attempt_failed,  # stalls, or waits and starts the next
     attempt_runs,  # progress and obstacles
     outcome_is_recorded,  # the Job is gone, its outcome is not

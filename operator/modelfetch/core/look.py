@@ -10,12 +10,13 @@ from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry
-from modelfetch.core.conditions import Standing
+from modelfetch.core.conditions import Standing, timestamp
 from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, volume_of
 from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
 from modelfetch.core.status import assemble
+from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Report
 
 HANDLED_LIMIT = 256
@@ -112,10 +113,27 @@ class Look:
         return retry.delay_s(spec, failure.reason, times, f"{self.meta.uid}/{number}")
 
     def outcome(self) -> Published | Failure | None:
-        """What the newest Job came to."""
+        """What the newest Job came to; where its Pod has gone since, what the status tells of it."""
         if self.job is None:
             return None
-        return ended(self.job, self.pod, self.report, self.now)
+        told = self._told_failure() if self.pod is None else None
+        return told or ended(self.job, self.pod, self.report, self.now)
+
+    def _told_failure(self) -> Failure | None:
+        job, error = self.job, self.status.last_error
+        if job is None or job.finished_at is None or error is None or self.attempt.job_name != job.name:
+            return None
+        if error.at != timestamp(job.finished_at) or error.reason not in TABLE:
+            return None
+        return Failure(Reason(error.reason), error.message, job.finished_at, error.file)
+
+    @property
+    def has_told_publication(self) -> bool:
+        """True when the artifact that the status names is what the newest Job published."""
+        job, artifact = self.job, self.status.artifact
+        if job is None or artifact is None or not self.is_ready or self.attempt.job_name != job.name:
+            return False
+        return datetime.fromisoformat(artifact.published_at) >= job.created_at
 
     @property
     def pod(self) -> PodSeen | None:

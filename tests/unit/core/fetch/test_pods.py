@@ -7,6 +7,7 @@ import pytest
 
 from modelfetch.core.actions import CreateJob
 from modelfetch.core.observed import PodEnd
+from modelfetch.core.outcome import PODS_FOLLOW
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
 from tests.unit.core.looks import NOW, condition, decide
@@ -172,3 +173,47 @@ def test_a_pod_that_is_never_seen_to_end_is_not_waited_for(seconds):
     assert status is not None
     assert status.last_error is not None
     assert "Cancelled" == status.last_error.reason
+
+
+def _without_pod(seen):
+    """Return a look later on, with the Job but without its Pod: a drain or the cluster's clean-up has removed it."""
+    jobs = tuple(replace(job, pods=()) for job in seen.jobs)
+    return looks.after(seen, jobs=jobs, pods={}, reports={}, now=NOW + PODS_FOLLOW)
+
+
+def test_what_was_published_stays_so_without_its_pod():
+    """A drained node takes finished Pods away: nothing is fetched again, and no failure is told."""
+    seen = looks.look(
+        jobs=(looks.job(result="Complete", finished_at=NOW),),
+        pods={"job-1": looks.pod()},
+        reports={"job-1": looks.success()},
+    )
+    decision = decide(_without_pod(seen))
+
+    assert (("True", "Available"), None, None) == (
+        condition(decision, "Ready"),
+        decision.status.last_error,
+        decision.status.next_retry_time,
+    )
+
+
+def test_a_background_attempt_without_its_pod_has_not_published():
+    """It was asked for, and nobody knows how it ended: it is tried again."""
+    ready = looks.ready()
+    again = looks.ended_job(attempt=2, created_at=NOW + timedelta(seconds=60), finished_at=NOW + timedelta(seconds=90))
+    told = ready.fetch.status.model_copy(
+        update={"attempt": ready.fetch.status.attempt.model_copy(update={"number": 2, "job_name": again.name})}
+    )
+    fetch = ready.fetch.model_copy(update={"status": told})
+    seen = replace(ready, fetch=fetch, jobs=(again,), pods={}, reports={}, now=NOW + timedelta(seconds=100))
+
+    assert Reason.CANCELLED == decide(seen).status.last_error.reason
+
+
+@pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.RATE_LIMITED])
+def test_a_failure_that_was_told_stays_so_without_its_pod(reason):
+    """Else a stalled fetch would start again, and one that waits would wait for another reason."""
+    before = decide(looks.after(looks.failed(reason))).status
+    after = decide(_without_pod(looks.failed(reason))).status
+
+    assert (before.conditions, before.last_error) == (after.conditions, after.last_error)
