@@ -16,6 +16,7 @@ from modelfetch.core.job import Attempt, fetch_job, fetch_order, store_job
 from modelfetch.core.observed import Settings
 from modelfetch.devcluster.manifests import until
 from modelfetch.devcluster.parts import NAMESPACE as WORKSPACE
+from modelfetch.devcluster.parts import OPERATOR_NAMESPACE
 from modelfetch.devcluster.summary import Summary
 from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.connection import Connection
@@ -257,7 +258,7 @@ OURS = {
     JOBS: ["get", "list", "watch", "create", "delete"],
     PODS: ["list", "watch"],
     CLAIMS: ["get"],
-    CORE_EVENTS: ["list"],
+    CORE_EVENTS: ["list", "create", "patch"],
 }
 NEEDED = [
     *((resource.group, resource.plural, verb) for resource, verbs in OURS.items() for verb in verbs),
@@ -304,6 +305,27 @@ def test_a_right(account: Connection, right: Right, allowed: bool) -> None:
     group, resource, verb = right
     plural, _, subresource = resource.partition("/")
     asked = {"namespace": WORKSPACE, "group": group, "resource": plural, "subresource": subresource, "verb": verb}
+
+    assert allowed == ask(account, ACCESS_REVIEWS, {"resourceAttributes": asked})["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "verb", "allowed"),
+    [
+        (OPERATOR_NAMESPACE, ACCOUNT, "get", True),
+        (OPERATOR_NAMESPACE, ACCOUNT, "update", True),
+        (OPERATOR_NAMESPACE, "", "create", True),
+        (OPERATOR_NAMESPACE, ACCOUNT, "delete", False),
+        (OPERATOR_NAMESPACE, "another", "get", False),
+        (OPERATOR_NAMESPACE, "another", "update", False),
+        (OPERATOR_NAMESPACE, "", "list", False),
+        ("kube-system", ACCOUNT, "update", False),
+        (WORKSPACE, "", "create", False),
+    ],
+)
+def test_a_right_about_leases(account: Connection, namespace: str, name: str, verb: str, allowed: bool) -> None:
+    """It has its own Lease, beside itself, and no other."""
+    asked = {"namespace": namespace, "group": "coordination.k8s.io", "resource": "leases", "name": name, "verb": verb}
 
     assert allowed == ask(account, ACCESS_REVIEWS, {"resourceAttributes": asked})["allowed"]
 

@@ -110,7 +110,6 @@ async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection,
             group.create_task(loop.work(), name=f"worker-{number}")
         group.create_task(resync_for_ever(loop), name="resync")
         group.create_task(loop.recorder.post_for_ever(), name="events")
-        group.create_task(loop.recorder.post_for_ever(), name="events")
         group.create_task(_watch(loop, args, connection, stop), name="watch")
         log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
 
