@@ -1,0 +1,74 @@
+"""A server of aiohttp over TLS on loopback, on a thread and an event loop of its own.
+
+Comes in: what answers requests, and an authority whom clients trust. Goes out: its address, for the time of a block.
+"""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from typing import Any, TypeVar
+
+import trustme
+from aiohttp import web
+
+Result = TypeVar("Result")
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+HOST = "127.0.0.1"
+_ENDS_WITHIN_S = 0.1
+"""Seconds that an open watch has to end by itself, when the server ends."""
+
+
+@contextmanager
+def serving(
+    answer: Answering, authority: trustme.CA, around: AbstractAsyncContextManager[None] | None = None
+) -> Iterator[str]:
+    """Yield `https://127.0.0.1:port`, served inside `around`; afterwards nothing is left of the server."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST).configure_cert(context)
+    stack = AsyncExitStack()
+
+    async def start() -> str:
+        if around is not None:
+            await stack.enter_async_context(around)
+        server = web.Server(answer, handler_cancellation=True)
+        listening = await asyncio.get_running_loop().create_server(server, HOST, 0, ssl=context)
+        stack.push_async_callback(_stop, server)
+        stack.callback(listening.close)
+        return f"https://{HOST}:{listening.sockets[0].getsockname()[1]}"
+
+    with _event_loop() as run:
+        try:
+            yield run(start())
+        finally:
+            run(stack.aclose())
+
+
+async def _stop(server: web.Server) -> None:
+    for connection in server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()  # to say goodbye by TLS would wait for the client
+    await server.shutdown(_ENDS_WITHIN_S)
+
+
+@contextmanager
+def _event_loop() -> Iterator[Callable[[Coroutine[Any, Any, Result]], Result]]:
+    """Yield what runs a coroutine on an event loop of another thread and returns its result."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="served")
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(_settle(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def _settle() -> None:
+    """Sockets of broken connections are closed in the next rounds of the loop."""
+    for _ in range(5):
+        await asyncio.sleep(0)
