@@ -77,6 +77,7 @@ def full_fetch_spec(source: str = "uri") -> Object:
             "deadline": "6h",
         },
         "retry": {"limit": 5, "initialDelay": "5s", "maxDelay": "5m"},
+        "priority": 100,
         "suspend": True,
         "deletionPolicy": "Retain",
     }

@@ -255,6 +255,29 @@ def test_a_store_runs_no_more_than_its_slots(world, hub):
     assert {1} <= set(queued) <= {1, 2, 3, 4}
 
 
+def test_a_higher_priority_goes_first(world, hub):
+    """It came last, and gets the slot that the running one gives back; that one is not stopped for it."""
+    slow(hub)
+    world.kubectl("patch", "modelstore", "default", "--type=merge", "-p", '{"spec":{"slots":1}}')
+    world.kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "modelstore/default", "--timeout=60s")
+    world.fetch("runs", repo(hub))
+    world.wait_phase("runs", "Downloading")
+    world.fetch("older", repo(hub, "acme/sibling"))
+    world.wait_phase("older", "Queued")
+    world.fetch("urgent", repo(hub, "acme/sibling"), priority=10)
+    world.wait_phase("urgent", "Queued")
+    hub.rules.clear()
+    for name in ("runs", "older", "urgent"):
+        assert 1 == world.wait_phase(name, "Ready")["attempt"]["number"]
+
+    assert started(world, "urgent") < started(world, "older")
+
+
+def started(world, name):
+    """Return the resource version in which a fetch first had an attempt."""
+    return next(int(v["metadata"]["resourceVersion"]) for v in world.versions(name) if v["status"].get("attempt"))
+
+
 def test_a_job_deleted_by_hand_is_followed_by_another(world, hub):
     """Somebody deletes the Job in mid-download: the next attempt goes on, and nothing was counted."""
     slow(hub)

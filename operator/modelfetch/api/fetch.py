@@ -145,6 +145,14 @@ class ModelFetchSpec(ApiModel):
         description="When a failed attempt is followed by another.",
         examples=[{"limit": 10, "maxDelay": "10m"}],
     )
+    priority: Integer = Field(
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Of the fetches that wait for a slot of the store, those of a higher priority go first, and of "
+        "equal ones the older. What runs already is not stopped for it.",
+        examples=[100],
+    )
     suspend: bool = Field(
         default=False,
         description="True stops the fetch and keeps what is verified; false goes on.",

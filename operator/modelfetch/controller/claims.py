@@ -67,4 +67,4 @@ class Claims:
 
 
 def _claimant(fetch: ModelFetch, claim: Claim) -> Claimant:
-    return Claimant(fetch.metadata.creation_timestamp or "", fetch.metadata.uid, claim)
+    return Claimant(fetch.metadata.creation_timestamp or "", fetch.metadata.uid, claim, fetch.spec.priority)

@@ -51,9 +51,9 @@ class Attempt:
 
 
 def spec_hash(spec: ModelFetchSpec) -> str:
-    """Return 16 hex digits over everything in the spec that changes what a Job does; suspend and retry do not."""
+    """Return 16 hex digits over all in the spec that changes what a Job does; suspend, retry and priority do not."""
     # Without defaults: a field that a later version brings must not make 10,000 Ready models start again.
-    data = spec.model_dump(mode="json", by_alias=True, exclude={"suspend", "retry"}, exclude_defaults=True)
+    data = spec.model_dump(mode="json", by_alias=True, exclude={"suspend", "retry", "priority"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -7,13 +7,19 @@ from modelfetch.core.actions import Claim
 from modelfetch.core.observed import Slot
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Claimant:
-    """A fetch that wants or holds a slot; ordered by who came first."""
+    """A fetch that wants or holds a slot."""
 
     created_at: str
     uid: str
     claim: Claim = "waiting"
+    priority: int = 0
+
+    @property
+    def turn(self) -> tuple[int, str, str]:
+        """What waiters are ordered by: the higher priority, then who came first."""
+        return -self.priority, self.created_at, self.uid
 
 
 def grant(slots: int, claimants: Iterable[Claimant], me: Claimant) -> Slot:
@@ -24,7 +30,7 @@ def grant(slots: int, claimants: Iterable[Claimant], me: Claimant) -> Slot:
     """
     others = [c for c in claimants if c.uid != me.uid]
     running = sum(c.claim == "active" for c in others)
-    ahead = sum(c.claim == "waiting" and (c.created_at, c.uid) < (me.created_at, me.uid) for c in others)
+    ahead = sum(c.claim == "waiting" and c.turn < me.turn for c in others)
     return Slot(granted=running + ahead < slots, position=ahead + 1)
 
 
@@ -32,5 +38,5 @@ def next_in_line(slots: int, claimants: Iterable[Claimant]) -> list[Claimant]:
     """Return the waiters that could start now, the first first."""
     claimants = list(claimants)
     free = slots - sum(c.claim == "active" for c in claimants)
-    waiting = sorted((c.created_at, c.uid, c) for c in claimants if c.claim == "waiting")
-    return [c for _, _, c in waiting[: max(free, 0)]]
+    waiting = sorted((c for c in claimants if c.claim == "waiting"), key=lambda c: c.turn)
+    return waiting[: max(free, 0)]

@@ -22,7 +22,7 @@ def _pod(manifest):
     return manifest["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("change", [{"suspend": True}, {"retry": {"limit": 1}}])
+@pytest.mark.parametrize("change", [{"suspend": True}, {"retry": {"limit": 1}}, {"priority": 100}])
 def test_what_a_job_does_not_see_leaves_its_hash(change):
     """Suspending or changing the retries must not throw a running download away."""
     assert spec_hash(looks.fetch().spec) == spec_hash(looks.fetch(change).spec)

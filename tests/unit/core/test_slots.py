@@ -11,6 +11,7 @@ CLAIMANTS = st.lists(
         created_at=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-02T00:00:00Z"]),
         uid=st.uuids().map(str),
         claim=st.sampled_from(["active", "waiting", "none"]),
+        priority=st.sampled_from([-1, 0, 0, 1000]),
     ),
     unique_by=lambda claimant: claimant.uid,
     max_size=30,
@@ -46,7 +47,19 @@ def test_those_in_line_are_those_that_are_granted(claimants, slots):
 
 @given(CLAIMANTS)
 def test_positions_count_from_one_without_gaps(claimants):
-    """The positions of all waiters are 1, 2, 3, … in the order in which they came."""
-    waiting = sorted((c for c in claimants if c.claim == "waiting"), key=lambda c: (c.created_at, c.uid))
+    """The positions of all waiters are 1, 2, 3, …: by priority, and of equal ones in the order in which they came."""
+    waiting = sorted((c for c in claimants if c.claim == "waiting"), key=lambda c: (-c.priority, c.created_at, c.uid))
 
     assert list(range(1, len(waiting) + 1)) == [grant(1, claimants, c).position for c in waiting]
+
+
+def test_a_higher_priority_goes_before_an_older_fetch():
+    """It takes the next slot that is free, and stops nobody who runs."""
+    runs = Claimant("2026-01-01T00:00:00Z", "runs", "active", priority=-1000)
+    older = Claimant("2026-01-01T00:00:01Z", "older")
+    urgent = Claimant("2026-01-02T00:00:00Z", "urgent", priority=1)
+    claimants = [runs, older, urgent]
+
+    assert [False, False] == [grant(1, claimants, one).granted for one in (older, urgent)]
+    assert [2, 1] == [grant(1, claimants, one).position for one in (older, urgent)]
+    assert [urgent] == next_in_line(2, claimants)
