@@ -222,11 +222,24 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
     if look.seen.claim_phase in (None, "Lost"):
         return _blocked(look, *_claim_problem(look, store))
-    if look.seen.refusal is not None:
-        return _blocked(look, Reason.POD_REJECTED, look.seen.refusal)
+    refusal = look.seen.refusal or _told_refusal(look)
+    if refusal is not None:
+        return _blocked(look, Reason.POD_REJECTED, refusal)
     if not look.seen.slot.granted:
         return _queued(look, store)
     return _create(look, store, number, failures)
+
+
+def _told_refusal(look: Look) -> str | None:
+    """What the API server said, until the announced time: each status written brings a look, which would ask again.
+
+    Two fetches that are refused in turn would else hand one slot to and fro, as fast as the server answers.
+    """
+    error, announced = look.status.last_error, look.status.next_retry_time
+    if error is None or announced is None or error.reason != Reason.POD_REJECTED or look.request is not None:
+        return None
+    is_same_spec = look.status.observed_generation == look.meta.generation
+    return error.message if is_same_spec and datetime.fromisoformat(announced) > look.now else None
 
 
 def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchDecision:

@@ -19,7 +19,7 @@ from modelfetch.core.outcome import Failure, Published
 from modelfetch.report import Progress, Report, Resolved
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_VOLATILE = ("progress", "queue")
+_VOLATILE = ("progress", "queue", "fetches")
 
 
 def human_size(size_bytes: float) -> str:
@@ -141,7 +141,7 @@ def dump(status: ModelFetchStatus) -> dict[str, Any]:
 
 
 def differs_in_substance(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """True when more than counters and queue positions changed; those may wait for the next write of the object."""
+    """True when more than counters, queue positions and counts of fetches changed; those may wait for a later write."""
     return _substance(old) != _substance(new)
 
 

@@ -71,6 +71,16 @@ def test_a_refused_job_is_explained_in_the_servers_words():
     assert "exceeded quota" in decision.status.last_error.message
 
 
+def test_a_refused_job_is_not_asked_for_before_its_time():
+    """The status that tells of it brings a look: two refused fetches would hand one slot to and fro without end."""
+    seen = looks.after(looks.look(refusal="exceeded quota"), refusal=None)
+    later = replace(seen, now=NOW + timedelta(seconds=31))
+    edited = replace(seen, fetch=looks.fetch(status=seen.fetch.status.model_dump(), generation=2))
+
+    assert ((), seen.fetch.status) == (decide(seen).actions, decide(seen).status)
+    assert [CreateJob, CreateJob] == [type(decide(look).actions[0]) for look in (later, edited)]
+
+
 @pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.RATE_LIMITED])
 def test_a_finished_job_on_its_way_out_changes_nothing(reason):
     """Its time to live is over: what stands in the status stays, Stalled does not flicker."""
