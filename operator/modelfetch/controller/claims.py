@@ -24,6 +24,8 @@ class Claims:
     def __init__(self) -> None:
         self._by_store: defaultdict[StoreKey, dict[str, tuple[Claimant, Key]]] = defaultdict(dict)
         self._store_of: dict[str, StoreKey] = {}
+        self.running = 0
+        """Fetches that hold a slot, over all stores."""
 
     def set(self, fetch: ModelFetch, claim: Claim) -> bool:
         """Take note of what a fetch asks for; returns True where it gave a slot or a place in the queue back."""
@@ -34,6 +36,7 @@ class Claims:
         self._store_of[meta.uid] = store
         key = Key(MODELFETCHES.kind, meta.namespace, meta.name)
         self._by_store[store][meta.uid] = (_claimant(fetch, claim), key)
+        self.running += claim == "active"
         return before in ("active", "waiting") and claim == "none"
 
     def drop(self, uid: str) -> bool:
@@ -42,6 +45,7 @@ class Claims:
         store = self._store_of.pop(uid, None)
         if store is not None:
             self._by_store[store].pop(uid, None)
+            self.running -= before == "active"
         return before in ("active", "waiting")
 
     def _claim_of(self, uid: str) -> Claim:

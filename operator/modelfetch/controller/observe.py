@@ -70,6 +70,7 @@ class Observer:
             pods=pods,
             reports=reports,
             slot=self._slot(fetch, store),
+            running=self._claims.running,
         )
 
     def forget(self, body: Object) -> None:

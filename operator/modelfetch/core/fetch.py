@@ -26,6 +26,11 @@ FetchDecision = Decision[ModelFetchStatus]
 
 POLL_S = 2.0
 """Seconds between looks at a running attempt's report; writes are held back by the loop, phase changes are not."""
+POLLS_PER_S = 20.0
+"""Looks at reports a second, over all attempts: of many each is looked at less often. What ends an attempt comes as an
+event, and so do most things that keep a Pod from starting."""
+NOT_STARTED_S = 10.0
+"""Longest time between looks at a Pod that does not run: what its Events say has to be read."""
 QUEUE_REFRESH_S = 30.0
 """Seconds between refreshes of a queue position; the fetch whose turn comes is woken at once."""
 TOLD = timedelta(seconds=1)
@@ -159,7 +164,7 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     """Progress from the report; what keeps the Pod from starting is said with its reason."""
     if look.job is None or look.outcome() is not None:
         return None
-    again = look.now + timedelta(seconds=POLL_S)
+    again = _next_poll(look)
     blocked = obstacle(look.job, look.pod, look.now)
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
@@ -170,6 +175,13 @@ def attempt_runs(look: Look) -> FetchDecision | None:
         return Decision((), look.say(standing, **known), again, "active")
     # Moves no bytes, so it holds no slot: three fetches without their Secret must not block a store.
     return Decision((), look.say(_stopped_by(look, blocked), **known), again, "none")
+
+
+def _next_poll(look: Look) -> datetime:
+    """Progress of many attempts is told less often of each, so that all together stay within a budget."""
+    share_s = look.seen.running / POLLS_PER_S
+    runs = look.pod is not None and look.pod.phase == "Running"
+    return look.now + timedelta(seconds=max(POLL_S, share_s if runs else min(share_s, NOT_STARTED_S)))
 
 
 def outcome_is_recorded(look: Look) -> FetchDecision | None:

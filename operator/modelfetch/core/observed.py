@@ -140,6 +140,8 @@ class Observed:
     """Last report by Job uid."""
     slot: Slot = Slot(granted=False, position=1)
     refusal: str | None = None
+    running: int = 0
+    """Attempts that run now, over all stores."""
 
     @property
     def meta(self) -> ObjectMeta:

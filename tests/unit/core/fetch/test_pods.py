@@ -227,3 +227,14 @@ def test_a_failure_that_was_told_stays_so_without_its_pod(reason):
     after = decide(_without_pod(looks.failed(reason))).status
 
     assert (before.conditions, before.last_error) == (after.conditions, after.last_error)
+
+
+@pytest.mark.parametrize(
+    ("running", "phase", "seconds"),
+    [(0, "Running", 2), (40, "Running", 2), (100, "Running", 5), (1000, "Running", 50), (1000, "Pending", 10)],
+)
+def test_many_attempts_are_looked_at_less_often_each(running, phase, seconds):
+    """Of a thousand no more reports are read a second than of forty; a Pod that does not start is not left for long."""
+    seen = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase=phase)}, running=running)
+
+    assert NOW + timedelta(seconds=seconds) == decide(seen).again_at
