@@ -20,6 +20,7 @@ from modelfetch.controller.claims import Claims
 from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object
 from modelfetch.controller.pace import Budget, Clock
+from modelfetch.controller.silences import Silences
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodEnd, PodSeen, Slot, Unknown
 from modelfetch.core.store import StoreObserved
@@ -48,6 +49,7 @@ class Observer:
         self._budget = Budget(READS_PER_S, clock.monotonic)
         self._claim_phases: dict[tuple[str, str], tuple[float, str | Unknown | None]] = {}
         self._complaints = Complaints(kube, clock, self._budget)
+        self._silences = Silences(clock.monotonic)
 
     async def fetch(self, body: Object) -> Observed:
         """Return everything about one ModelFetch, from one look."""
@@ -76,6 +78,7 @@ class Observer:
     def forget(self, body: Object) -> None:
         """An object is gone: nothing about it is kept."""
         self._complaints.forget(str(body["metadata"]["uid"]))
+        self._silences.forget(str(body["metadata"]["uid"]))
 
     def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
         """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""
@@ -119,11 +122,19 @@ class Observer:
         if bodies:
             pod = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
             state = _container_state(pod)
-            pods[job.uid] = read_pod(pod, await self._complaints.about_pod(namespace, pod, state))
+            complaint = await self._complaints.about_pod(namespace, pod, state)
             report = await self._report(namespace, pod, state)
             if report is not None:
                 reports[job.uid] = report
+            pods[job.uid] = replace(read_pod(pod, complaint), silent_s=self._silent_s(pod, state, report))
         return replace(job, refusal=refusal)
+
+    def _silent_s(self, pod: Object, state: dict[str, Any], report: Report | None) -> float:
+        uid = str(pod["metadata"]["uid"])
+        if "running" in state:
+            return self._silences.heard(uid, report.at if report is not None else None)
+        self._silences.forget(uid)
+        return 0.0
 
     async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | None:
         """The termination message of an ended container, else the progress in the last line of a running one's log."""

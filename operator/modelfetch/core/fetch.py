@@ -26,6 +26,8 @@ FetchDecision = Decision[ModelFetchStatus]
 
 POLL_S = 2.0
 """Seconds between looks at a running attempt's report; writes are held back by the loop, phase changes are not."""
+SILENT_S = 120.0
+"""Seconds without a new report after which the status says so; more than between two looks at one of a thousand."""
 POLLS_PER_S = 20.0
 """Looks at reports a second, over all attempts: of many each is looked at less often. What ends an attempt comes as an
 event, and so do most things that keep a Pod from starting."""
@@ -416,8 +418,14 @@ def _running(look: Look) -> Standing:
     else:
         waits = look.pod is None or look.pod.phase == "Pending"
         words = "waits for its Pod to start" if waits else "starts the fetcher"
-        return Standing("working", "Pending", "Progressing", words, ("StorageReady",))
-    return Standing("working", phase, "Progressing", words, _where(look)[0])
+        return Standing("working", "Pending", "Progressing", words + _silence(look), ("StorageReady",))
+    return Standing("working", phase, "Progressing", words + _silence(look), _where(look)[0])
+
+
+def _silence(look: Look) -> str:
+    """Return what to add where the fetcher hangs, or its node does not give its log: it tells something each second."""
+    is_silent = look.pod is not None and look.pod.silent_s >= SILENT_S
+    return f"; has told nothing for {SILENT_S:.0f} s: see the log of its Pod" if is_silent else ""
 
 
 def _where(look: Look) -> tuple[tuple[str, ...], str | None]:

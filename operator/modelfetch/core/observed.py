@@ -105,6 +105,8 @@ class PodSeen:
     exit_code: int | None = None
     exit_reason: str = ""
     finished_at: datetime | None = None
+    silent_s: float = 0.0
+    """Seconds that its running container has told nothing new, as the operator has seen it."""
     deleting: bool = False
     gone_by: datetime | None = None
     """When a Pod that was told to end has to be gone, its grace included."""

@@ -238,3 +238,13 @@ def test_many_attempts_are_looked_at_less_often_each(running, phase, seconds):
     seen = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase=phase)}, running=running)
 
     assert NOW + timedelta(seconds=seconds) == decide(seen).again_at
+
+
+@pytest.mark.parametrize(("silent_s", "is_told"), [(0, False), (119, False), (120, True), (9999, True)])
+def test_a_fetcher_that_tells_nothing_is_noticed(silent_s, is_told):
+    """It tells something each second; the words do not change with the seconds, and its attempt goes on."""
+    pod = looks.pod(silent_s=float(silent_s))
+    decision = decide(looks.look(jobs=(looks.job(),), pods={"job-1": pod}, reports={"job-1": looks.progress()}))
+
+    assert is_told == ("has told nothing for 120 s" in decision.status.conditions[0].message)
+    assert () == decision.actions
