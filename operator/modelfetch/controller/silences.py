@@ -1,4 +1,4 @@
-"""How long running Pods have told nothing new, as this process has seen it: nodes' clocks are not compared with ours."""
+"""How long running Pods have told nothing new, as seen from here: no clock of a node is compared with our own."""
 
 from collections.abc import Callable
 from datetime import datetime
