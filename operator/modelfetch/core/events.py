@@ -79,20 +79,20 @@ def _resumed(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
     # A spec that is invalid says nothing about suspend.
     if before.phase != "Suspended" or after.phase == "Suspended" or (ready and ready.reason == Reason.SPEC_INVALID):
         return None
-    return _normal("Resumed", "spec.suspend is false again", after)
+    return _event("Normal", "Resumed", "spec.suspend is false again", after)
 
 
 def _queued(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
     if after.phase != "Queued" or before.phase == "Queued":
         return None
-    return _normal("Queued", _said(after), after)
+    return _event("Normal", "Queued", _said(after), after)
 
 
 def _started(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
     attempt = _attempt(after)
     if attempt.number == 0 or attempt.job_name == _attempt(before).job_name:
         return None
-    return _normal("Started", f"attempt {attempt.number} is Job '{attempt.job_name}'", after)
+    return _event("Normal", "Started", f"attempt {attempt.number} is Job '{attempt.job_name}'", after)
 
 
 def _resolved(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
@@ -101,7 +101,7 @@ def _resolved(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None
         return None
     files = f"files to have: {new.file_count}"
     commit = f"revision '{sanitise(new.revision or '')}' is commit {new.commit}, {files}"
-    return _normal("Resolved", commit if new.commit else files, after)
+    return _event("Normal", "Resolved", commit if new.commit else files, after)
 
 
 def _failed(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
@@ -109,36 +109,32 @@ def _failed(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
     trouble, error = _trouble(after), after.last_error
     if trouble is not None:
         is_known = _identity(trouble, after) == _identity(_trouble(before), before)
-        return None if is_known else _warning(trouble.reason, trouble.message, after)
+        return None if is_known else _event("Warning", trouble.reason, trouble.message, after)
     old = before.last_error
     if error is None or (old is not None and (error.reason, error.at) == (old.reason, old.at)):
         return None
     # Of an attempt beside what is published: no condition tells of it, as nothing is taken away.
-    return _warning(error.reason, explained(Reason(error.reason), error.message), after)
+    return _event("Warning", error.reason, explained(Reason(error.reason), error.message), after)
 
 
 def _published(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
     new, old = after.artifact, before.artifact
     if new is None or (old is not None and (new.digest, new.published_at) == (old.digest, old.published_at)):
         return None
-    return _normal("Published", _said(after), after)
+    return _event("Normal", "Published", _said(after), after)
 
 
 def _suspended(before: ModelFetchStatus, after: ModelFetchStatus) -> Event | None:
     if after.phase != "Suspended" or before.phase == "Suspended":
         return None
-    return _normal("Suspended", _said(after), after)
+    return _event("Normal", "Suspended", _said(after), after)
 
 
 _TELLERS: tuple[_Teller, ...] = (_resumed, _queued, _started, _resolved, _failed, _published, _suspended)
 
 
-def _normal(reason: str, message: str, after: ModelFetchStatus) -> Event:
-    return Event("Normal", reason, fit(message, MESSAGE_LIMIT), _attempt(after).number)
-
-
-def _warning(reason: str, message: str, after: ModelFetchStatus) -> Event:
-    return Event("Warning", str(reason), fit(message, MESSAGE_LIMIT), _attempt(after).number)
+def _event(type_: Literal["Normal", "Warning"], reason: str, message: str, after: ModelFetchStatus) -> Event:
+    return Event(type_, reason, fit(message, MESSAGE_LIMIT), _attempt(after).number)
 
 
 def _attempt(status: ModelFetchStatus) -> AttemptStatus:

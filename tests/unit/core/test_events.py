@@ -171,6 +171,14 @@ def test_a_source_without_commits_is_told_by_its_files():
     assert ["files to have: 2"] == [event.message for event in told]
 
 
+def test_a_long_revision_is_cut():
+    """A name may have 512 characters of four bytes each."""
+    resolved = RESOLVED.resolved.model_copy(update={"revision": "\N{GRINNING FACE}" * 512})
+    (told,) = events(STARTED, RESOLVED.model_copy(update={"resolved": resolved}))
+
+    assert 1000 < len(told.message.encode()) <= 1024
+
+
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside what is published"])
 def test_a_message_is_short_and_holds_no_secret(beside):
     """Whatever a report says: at most 1 KiB, sanitised."""
