@@ -250,7 +250,7 @@ def _told_refusal(look: Look) -> str | None:
     Two fetches that are refused in turn would else hand one slot to and fro, as fast as the server answers.
     """
     error, announced = look.status.last_error, look.status.next_retry_time
-    if error is None or announced is None or error.reason != Reason.POD_REJECTED or look.request is not None:
+    if error is None or announced is None or error.reason != Reason.POD_REJECTED:
         return None
     is_same_spec = look.status.observed_generation == look.meta.generation
     return error.message if is_same_spec and datetime.fromisoformat(announced) > look.now else None
@@ -323,7 +323,7 @@ def _after_failure(look: Look, failure: Failure, number: int, failures: int, **k
         return _stalled(look, failure.reason, message, **known)
     due = failure.at + timedelta(seconds=look.delay_s(failure, number, failures))
     told = look.status.last_error
-    if told is None or (told.reason, told.at) != (error.reason, error.at):
+    if told is None or told.at < error.at:  # what was told since, as that a claim is missing, came after it
         due = max(due, look.now + TOLD)
     return _retrying(look, failure, due, **known) if due > look.now else _start(look, number + 1, failures)
 

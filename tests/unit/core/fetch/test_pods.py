@@ -73,7 +73,8 @@ def test_a_refused_job_is_explained_in_the_servers_words():
 
 def test_a_refused_job_is_not_asked_for_before_its_time():
     """The status that tells of it brings a look: two refused fetches would hand one slot to and fro without end."""
-    seen = looks.after(looks.look(refusal="exceeded quota"), refusal=None)
+    asking = looks.fetch(annotations={"modelfetch.io/reconcile-at": "now"})
+    seen = looks.after(looks.look(asking, refusal="exceeded quota"), refusal=None)
     later = replace(seen, now=NOW + timedelta(seconds=31))
     edited = replace(seen, fetch=looks.fetch(status=seen.fetch.status.model_dump(), generation=2))
 

@@ -175,3 +175,13 @@ def test_a_failure_long_ago_is_told_before_the_next_attempt():
     assert decision.status.last_error is not None
     assert "asked too often" == decision.status.last_error.message
     assert [CreateJob, DeleteJob] == [type(action) for action in decide(looks.after(seen)).actions]
+
+
+def test_a_failure_and_what_hinders_the_next_attempt_are_not_told_in_turn():
+    """Each status written brings a look: telling of the failure again would go on as fast as the server answers."""
+    due = NOW + timedelta(seconds=10)
+    hindered = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE), now=due, claim_phase=None)
+    told = looks.after(hindered)
+
+    assert "StorageNotReady" == told.fetch.status.last_error.reason
+    assert told.fetch.status == decide(told).status
