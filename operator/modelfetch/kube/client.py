@@ -22,6 +22,8 @@ WATCH_LINE_LIMIT = 8 << 20
 _USER_AGENT = "modelfetch"
 _NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 LOG_TIMEOUT_S = 5.0
+RETRY_AFTER_LARGEST_S = 300.0
+"""Seconds of a Retry-After that are kept; nobody may have an object left alone for longer."""
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
 _LOG_TIMEOUT = aiohttp.ClientTimeout(total=LOG_TIMEOUT_S)
 
@@ -259,7 +261,7 @@ class Kube:
             ) as response:
                 code, self.has_answered = response.status, True
                 await _check(response)
-                return dict(await response.json(content_type=None))
+                return _object(await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _unreachable(method, path, error) from error
         finally:
@@ -325,6 +327,18 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     raise _status_error(response.status, body if isinstance(body, dict) else {}, response.headers.get("Retry-After"))
 
 
+def _object(body: Any) -> Object:
+    if not isinstance(body, dict):
+        raise ValueError(f"the answer is no object but {str(body)[:100]}")
+    return body
+
+
 def _status_error(status: int, body: Object, retry_after: str | None) -> KubeError:
-    delay = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return KubeError(status, str(body.get("reason") or "Unknown"), str(body.get("message") or "no message"), delay)
+    delay_s = _seconds(retry_after or "")
+    return KubeError(status, str(body.get("reason") or "Unknown"), str(body.get("message") or "no message"), delay_s)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Return a Retry-After as seconds, None for a date, which the API server never sends, and for garbage."""
+    is_number = retry_after.isascii() and retry_after.isdigit()
+    return min(float(retry_after), RETRY_AFTER_LARGEST_S) if is_number else None

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import RETRY_AFTER_LARGEST_S, Kube, KubeError
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import PODS
+from tests.fakes.api_server import api_server
 
 CALLS = {
     "get": lambda kube: kube.get(PODS, "demo", "p"),
@@ -27,3 +29,44 @@ def test_a_server_that_is_not_there_is_a_kube_error(call):
         asyncio.run(run())
 
     assert 0 == caught.value.status
+
+
+def refusal_of(answer):
+    """Return the error that a client makes of an answer."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            server.refuse = lambda _method, _path: answer()
+            await kube.list(PODS, "demo")
+
+    with pytest.raises(KubeError) as caught:
+        asyncio.run(run())
+    return caught.value
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", '{"items": [', "<html>"])
+def test_an_answer_that_is_no_object_is_unknown(body):
+    """A list cut short is not a list of nothing: whoever believed that would take every object for deleted."""
+    error = refusal_of(lambda: web.Response(text=body, content_type="application/json"))
+
+    assert 0 == error.status
+
+
+@pytest.mark.parametrize(
+    ("header", "delay_s"),
+    [
+        ("1", 1.0),
+        ("60", 60.0),
+        ("999999999", RETRY_AFTER_LARGEST_S),
+        ("9" * 400, RETRY_AFTER_LARGEST_S),
+        ("soon", None),
+        ("-1", None),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", None),
+        ("", None),
+    ],
+)
+def test_a_wait_that_the_server_asks_for(header, delay_s):
+    """Seconds, but not so many that an object is never looked at again; anything else counts as none."""
+    error = refusal_of(lambda: web.Response(status=429, headers={"Retry-After": header}))
+
+    assert (429, delay_s) == (error.status, error.retry_after_s)
