@@ -47,8 +47,8 @@ class Mirror:
             return False
         key = key_of(resource, body)
         old = self._objects.get(key)
-        if old is not None and _uid(old) == _uid(body) and version_of(old) > version_of(body):
-            return False
+        if old is not None and version_of(old) > version_of(body):
+            return False  # of another uid, too: a list is ahead of a watch that still tells of the one before
         self._forget(key)
         body["metadata"].pop("managedFields", None)
         self._objects[key] = _slim(resource, body)

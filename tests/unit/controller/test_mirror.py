@@ -32,12 +32,21 @@ def test_versions_are_numbers_not_text():
 
 
 def test_another_uid_is_another_object():
-    """Deleted and made again under the same name: the new one counts, whatever its version (F30)."""
+    """Deleted and made again under the same name: the new one counts (F30)."""
     mirror = Mirror()
     mirror.put(MODELFETCHES, _object(version=9))
 
-    assert mirror.put(MODELFETCHES, _object(uid="u2", version=1)) is True
+    assert mirror.put(MODELFETCHES, _object(uid="u2", version=10)) is True
     assert mirror.remove(MODELFETCHES, _object(uid="u1")) is None
+    assert "u2" == mirror.get(KEY)["metadata"]["uid"]
+
+
+def test_a_late_event_of_an_earlier_object_does_not_replace_it():
+    """A list is ahead of the watch: the one it told of would be taken for gone, and never be looked at again."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(uid="u2", version=9))
+
+    assert mirror.put(MODELFETCHES, _object(uid="u1", version=7)) is False
     assert "u2" == mirror.get(KEY)["metadata"]["uid"]
 
 
