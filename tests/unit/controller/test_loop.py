@@ -183,10 +183,10 @@ def test_a_fetch_made_again_while_nobody_watched_gives_its_slot_back():
     async def scenario(world):
         world.add(MODELFETCHES, _stored(gen.fetch("one"), 2))
         await world.look()
-        again = _stored(gen.fetch("one", suspend=True), 9)
+        again = _stored(gen.fetch("one", suspend=True), 900)
         again["metadata"]["uid"] = "another"
         world.add(MODELFETCHES, again)
-        world.add(MODELFETCHES, _stored(gen.fetch("two"), 10))
+        world.add(MODELFETCHES, _stored(gen.fetch("two"), 901))
         await world.look()
 
     assert ["one", "two"] == [order["name"] for order in _in_world(scenario, slots=1).made("fetch")]
