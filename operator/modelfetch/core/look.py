@@ -45,6 +45,14 @@ class Look:
         return recorded if is_ours else AttemptStatus()
 
     @property
+    def _some_attempt(self) -> AttemptStatus:
+        """The newest attempt that is seen, of whatever spec."""
+        job = max(self.jobs, key=lambda job: (job.created_at, job.attempt))
+        return AttemptStatus(
+            number=job.attempt, failures=job.failures, job_name=job.name, started_at=timestamp(job.created_at)
+        )
+
+    @property
     def volume(self) -> str | None:
         """Where the store's files are, None while there is no store to ask."""
         return volume_of(self.seen.store) if isinstance(self.seen.store, ModelStore) else None
@@ -149,4 +157,6 @@ class Look:
         """Return the status for `standing` with what the newest Job reported, and nothing said of another spec."""
         if self.job is None and self.attempt.number == 0:
             changes = {"resolved": None, "progress": None, "last_error": None} | changes
+        if self.status.attempt is None and self.jobs:
+            changes = {"attempt": self._some_attempt} | changes  # whoever deletes the fetch sees that it has files
         return assemble(self.fetch, standing, self.now, self.report, **changes)

@@ -210,3 +210,11 @@ def test_a_queued_spec_tells_nothing_of_the_one_before():
     status = decide(edited).status
 
     assert ("Queued", None, None, None) == (status.phase, status.resolved, status.progress, status.last_error)
+
+
+@pytest.mark.parametrize("edit", [{"suspend": True}, {"files": {"include": ["*.json"]}}])
+def test_an_attempt_is_told_of_whatever_came_after_it(edit):
+    """It may have left files: without it in the status a deletion would leave them on the volume for ever."""
+    decision = decide(looks.look(looks.fetch(edit), jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+
+    assert looks.job().name == decision.status.attempt.job_name
