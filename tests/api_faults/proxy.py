@@ -64,6 +64,7 @@ def proxied(proxy: Proxy, authority: trustme.CA) -> Iterator[Connection]:
 
 
 def write_proxied_kubeconfig(path: Path, way: Connection, identity: Connection) -> Path:
-    """Afterwards `path` is a kubeconfig that goes by `way` and speaks with the token of `identity`."""
+    """Afterwards `path` is a kubeconfig that goes by `way` and speaks as `identity`, by token."""
     assert way.ca_pem is not None
-    return write_kubeconfig(path, way.server, way.ca_pem, Identity("proxied", identity.bearer() or ""), "proxied")
+    user = Identity("proxied", identity.bearer() or "", identity.namespace)
+    return write_kubeconfig(path, way.server, way.ca_pem, user, "proxied")

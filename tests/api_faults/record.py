@@ -14,11 +14,11 @@ from tests.api_faults.call import WRITES, Call
 
 @dataclass(frozen=True)
 class Record:
-    """One request. `status` is what the client was told, 0 for nothing; `revision` what the server's answer had."""
+    """One request. `digest` is of its body, `status` what the client was told (0: nothing), `revision` the server's."""
 
     number: int
     call: Call
-    body: str
+    digest: str
     agent: str
     status: int = 0
     revision: int = 0
