@@ -33,6 +33,8 @@ from modelfetch.store.probe import Capabilities, Links, probe
 from modelfetch.store.views import Views
 
 _FILE_LIMIT = 64 * 1024
+_NESTED_LIMIT = 8
+"""Folders between a root and another store below it; by gut."""
 
 
 class StoreFile(BaseModel):
@@ -144,7 +146,8 @@ def look(root: str, fs: Filesystem) -> Volume:
 def _claim_id(volume: Volume) -> str:
     """Turn an empty folder into a store in the making, and return its id: who comes first chooses it."""
     if volume.link_text(layout.ID_CLAIM) is None:
-        foreign = set(volume.names(())) - layout.FOREIGN_BUT_FINE
+        names = set(volume.names(())) - layout.FOREIGN_BUT_FINE
+        foreign = {name for name in names if not _holds_only_stores(volume, (name,))}
         # Looked at again: somebody else may have made a store of it since.
         if foreign and volume.link_text(layout.ID_CLAIM) is None:
             raise FetchError(
@@ -160,6 +163,18 @@ def _claim_id(volume: Volume) -> str:
             Reason.STORE_CORRUPT, f"expected a link that says a store's id, got '{store_id}' at '{layout.ID_CLAIM[0]}'"
         )
     return store_id
+
+
+def _holds_only_stores(volume: Volume, path: Steps) -> bool:
+    """Tell whether a folder is another store, one in the making, empty, or leads to nothing but these.
+
+    Two stores may share a claim, one of them its root; which of them comes first must not matter.
+    """
+    if not _is_folder(volume, path):
+        return False
+    if volume.link_text((*path, *layout.ID_CLAIM)) is not None or volume.facts((*path, *layout.STORE_FILE)) is not None:
+        return True
+    return len(path) < _NESTED_LIMIT and all(_holds_only_stores(volume, (*path, name)) for name in volume.names(path))
 
 
 def _is_folder(volume: Volume, path: Steps) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
+from modelfetch.store import layout
 from modelfetch.store.fs import Filesystem
 from modelfetch.store.store import Store
 from tests.unit.store import samples
@@ -38,15 +39,46 @@ def test_a_fresh_file_system_becomes_a_store(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["data.db", "models", ".hidden"])
-def test_a_foreign_folder_is_left_alone(root: Path, name: str) -> None:
+@pytest.mark.parametrize("below", ["x", "a/b/x"])
+def test_a_foreign_folder_is_left_alone(root: Path, name: str, below: str) -> None:
     """A folder with anything else in it is refused, named, and nothing is written to it."""
-    (root / name).mkdir(parents=True)
+    (root / name / below).parent.mkdir(parents=True)
+    (root / name / below).write_bytes(b"")
 
     error = refusal(root)
 
     assert Reason.STORAGE_UNSUITABLE == error.reason
     assert f"'{name}'" in error.message
     assert [name] == os.listdir(root)
+
+
+@pytest.mark.parametrize("paths", [("second", ""), ("", "second"), ("team/a", "team/b", ""), ("a", "a/b", "")])
+def test_stores_may_share_a_claim_whichever_comes_first(root: Path, paths: tuple[str, ...]) -> None:
+    """One may be the root of the claim: another one below it is no foreign content, and each has an id of its own."""
+    ids = set()
+    for path in paths:
+        with Store.open(str(root), Filesystem(), path) as store:
+            ids.add(store.id)
+
+    assert len(paths) == len(ids)
+
+
+def test_a_store_in_the_making_is_no_foreign_content(root: Path) -> None:
+    """Its fetcher has made its folder, or claimed an id in it, and no more yet."""
+    (root / "empty").mkdir(parents=True)
+    (root / "claimed").mkdir()
+    (root / "claimed" / layout.ID_CLAIM[0]).symlink_to("a" * 32)
+
+    with Store.open(str(root), Filesystem()) as store:
+        assert len(store.id) == 32
+
+
+def test_a_file_beside_another_store_is_foreign(root: Path) -> None:
+    """What is not a store's does not become ours by standing near one."""
+    with Store.open(str(root), Filesystem(), "team/a"):
+        (root / "team" / "notes.txt").write_bytes(b"")
+
+    assert Reason.STORAGE_UNSUITABLE == refusal(root).reason
 
 
 @pytest.mark.parametrize(
