@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from aiohttp import web
 
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import ObjectMeta
@@ -150,17 +149,16 @@ def test_a_refused_one_is_dropped_and_named_once(caplog):
 
 
 def test_a_defect_drops_one(caplog):
-    """What nobody foresaw, such as an answer that is no object, is in the log; what comes later is posted."""
+    """What nobody foresaw, such as a count that is no number, is in the log; what comes later is posted."""
 
     async def scenario(scene):
-        scene.server.refuse = lambda _method, _path: web.json_response([1])
         scene.tell(attempt(1))
-        await scene.post()
-        scene.server.refuse = lambda _method, _path: None
-        scene.tell(attempt(2, "mf-2"))
+        (stored,) = await scene.post()
+        stored["count"] = "many"
+        scene.tell(attempt(1, "mf-x"), attempt(2, "mf-2"))
         return await scene.post()
 
-    assert ["attempt 2 is Job 'mf-2'"] == [body["message"] for body in play(scenario)]
+    assert ["attempt 1 is Job 'mf-1'", "attempt 2 is Job 'mf-2'"] == [body["message"] for body in play(scenario)]
     assert ["ERROR"] == [record.levelname for record in caplog.records]
 
 
