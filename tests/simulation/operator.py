@@ -1,0 +1,87 @@
+"""One operator process: the real loop of controller/, its connection, and the watches that bring it events, or do not.
+
+It remembers nothing: `kill` drops it at whatever it waits for, and the next one starts from lists.
+"""
+
+import asyncio
+from collections import deque
+
+from modelfetch.controller.loop import Loop, resync_for_ever
+from modelfetch.core.observed import Settings
+from modelfetch.kube.client import KubeError, Object, Resource
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from tests.simulation.cluster import Cluster
+from tests.simulation.connection import Connection
+from tests.simulation.server import Server
+
+SETTINGS = Settings(image="example.com/modelfetch:1")
+WATCHED = (MODELSTORES, MODELFETCHES, JOBS, PODS)
+WORKERS = 4
+START_RETRY_S = 5.0
+
+
+class Operator:
+    """Lists, watches and works, from now on until it is killed."""
+
+    def __init__(self, server: Server, cluster: Cluster) -> None:
+        self.connection = Connection(server, cluster)
+        self.stalled: set[str] = set()
+        """Kinds whose watch brings nothing at the moment."""
+        self._server = server
+        self._events: dict[str, deque[tuple[Resource, str | None, Object]]] = {r.kind: deque() for r in WATCHED}
+        self._loop = Loop(self.connection, SETTINGS, server.clock)
+        self._is_primed = False
+        self._tasks = [asyncio.create_task(self._run())]
+        server.watchers.append(self._watch)
+
+    async def _run(self) -> None:
+        while not self._is_primed:
+            try:
+                await self._loop.prime()
+                self._is_primed = True
+            except KubeError:
+                await asyncio.sleep(START_RETRY_S)
+        self._tasks += [asyncio.create_task(self._loop.work()) for _ in range(WORKERS)]
+        await resync_for_ever(self._loop)
+
+    def kill(self) -> None:
+        """End it where it is; what it has sent and the server has not seen is lost."""
+        self._server.watchers.remove(self._watch)
+        for task in self._tasks:
+            task.cancel()
+        self._loop.queue.close()
+
+    # Watches
+
+    def _watch(self, resource: Resource, kind: str, body: Object) -> None:
+        if resource.kind in self._events:
+            self._events[resource.kind].append((resource, kind, body))
+
+    def deliver(self) -> bool:
+        """Hand over the events of the watches that work; returns whether there were any."""
+        if not self._is_primed:
+            return False
+        came = False
+        for kind, events in self._events.items():
+            while events and kind not in self.stalled:
+                self._loop.seen(*events.popleft())
+                came = True
+        return came
+
+    def waiting(self) -> list[deque[tuple[Resource, str | None, Object]]]:
+        """Return the queues of events that are on their way."""
+        return [events for events in self._events.values() if events]
+
+    def reconnect(self, resource: Resource) -> None:
+        """A watch is cut and comes back: whatever was on its way is lost, and what exists is listed."""
+        self.stalled.discard(resource.kind)
+        events = self._events[resource.kind]
+        events.clear()
+        events.extend((resource, None, body) for body in self._server.all(resource))
+
+    # Tasks
+
+    def failure(self) -> BaseException | None:
+        """Return what one of its tasks died of."""
+        ended = (task for task in self._tasks if task.done() and not task.cancelled())
+        return next((error for task in ended if (error := task.exception()) is not None), None)
