@@ -366,7 +366,7 @@ def test_the_embedded_cluster_grants_the_same(full_cluster: Summary) -> None:
 
 
 def test_nothing_else_is_granted_to_the_embedded_operator(full_cluster: Summary) -> None:
-    """One binding names its account, and the process that writes is that account."""
+    """Two bindings name its account, of its rights and of its Lease, and the process that writes is that account."""
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
     bindings = listed(full_cluster, "rolebindings", "clusterrolebindings")
     lines = map(json.loads, (Path(full_cluster.logs) / "audit.jsonl").read_text().splitlines())
@@ -376,7 +376,8 @@ def test_nothing_else_is_granted_to_the_embedded_operator(full_cluster: Summary)
         if line["verb"] == "patch" and f"{WORKSPACE}/modelstores/default/status" in line["requestURI"]
     ]
 
-    assert [ACCOUNT] == [item["metadata"]["name"] for item in bindings if subject in item.get("subjects", ())]
+    named = [item["metadata"]["name"] for item in bindings if subject in item.get("subjects", ())]
+    assert [ACCOUNT, f"{ACCOUNT}-lease"] == sorted(named)
     assert {f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"} == {line["user"]["username"] for line in writes}
 
 
