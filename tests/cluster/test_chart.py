@@ -190,16 +190,20 @@ def test_a_namespaced_release_needs_no_right_on_the_cluster() -> None:
     bindings = of_kind(objects, "RoleBinding")
 
     assert rules(render(), "ClusterRole") * 2 == rules(objects, "Role")
-    assert ["team-a", "team-b"] == [item["metadata"]["namespace"] for item in bindings]
+    assert ["team-a", "team-b", NAMESPACE] == [item["metadata"]["namespace"] for item in bindings]
     assert {NAMESPACE} == {item["subjects"][0]["namespace"] for item in bindings}
     assert {"CustomResourceDefinition"} == {item["kind"] for item in objects if "namespace" not in item["metadata"]}
+
+
+RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+"""The last two are for the Lease."""
 
 
 @pytest.mark.parametrize(
     ("values", "kinds"),
     [
-        ({}, {"CustomResourceDefinition", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment"}),
-        ({"crds": {"enabled": False}}, {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment"}),
+        ({}, {"CustomResourceDefinition", "ServiceAccount", "Deployment", *RIGHTS}),
+        ({"crds": {"enabled": False}}, {"ServiceAccount", "Deployment", *RIGHTS}),
         ({"rbac": {"create": False}}, {"CustomResourceDefinition", "ServiceAccount", "Deployment"}),
         (
             {"rbac": {"create": False}, "watchNamespaces": ["a"]},
@@ -207,8 +211,9 @@ def test_a_namespaced_release_needs_no_right_on_the_cluster() -> None:
         ),
         (
             {"serviceAccount": {"create": False, "name": "mine"}},
-            {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Deployment"},
+            {"CustomResourceDefinition", "Deployment", *RIGHTS},
         ),
+        ({"replicas": 2}, {"CustomResourceDefinition", "ServiceAccount", "Deployment", "PodDisruptionBudget", *RIGHTS}),
     ],
 )
 def test_parts_may_be_left_out(values: Object, kinds: set[str]) -> None:
@@ -352,7 +357,8 @@ def test_every_mapping_is_closed() -> None:
 
 
 WRONG: list[tuple[Object, str]] = [
-    ({"replicas": 2}, r"at '': additional properties 'replicas' not allowed"),
+    ({"replicas": 10}, r"at '/replicas': maximum: got 10, want 9"),
+    ({"replica": 2}, r"at '': additional properties 'replica' not allowed"),
     ({"image": {"repo": "x"}}, r"at '/image': additional properties 'repo' not allowed"),
     ({"image": {"digest": "sha256:abc"}}, r"at '/image/digest'.* does not match pattern"),
     ({"image": {"pullPolicy": "Sometimes"}}, r"at '/image/pullPolicy': value must be one of 'Always'"),

@@ -377,7 +377,7 @@ def test_nothing_else_is_granted_to_the_embedded_operator(full_cluster: Summary)
     ]
 
     named = [item["metadata"]["name"] for item in bindings if subject in item.get("subjects", ())]
-    assert [ACCOUNT, f"{ACCOUNT}-lease"] == sorted(named)
+    assert ["modelfetch-leases", ACCOUNT] == sorted(named)
     assert {f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"} == {line["user"]["username"] for line in writes}
 
 
