@@ -34,7 +34,8 @@ class OperatorProcess:
         assert admin.ca_pem is not None
         plane = ControlPlane(state, summary.server, admin.ca_pem, {})
         self.kubeconfig = programs.kubeconfig_of(state, programs.OPERATOR)
-        self._argv = programs.operator_command(state, None, identity)
+        self.command = programs.operator_command(state, None, identity)
+        """What `start` runs; a test may add flags, of which the last of a name counts."""
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         log.touch()
@@ -49,7 +50,7 @@ class OperatorProcess:
         """Start it; nothing is known of it yet."""
         self._log.write_bytes(b"")
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._argv, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
 
     def start_and_wait(self) -> None:
         """Start it and return when it has listed everything and takes in events."""

@@ -16,6 +16,7 @@ from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.devcluster.hub.rules import Match, Rule, Status
 from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.outcome import attempts, left_by
 from tests.cluster.world import Object, World, repo, slow, until
 
 MIB = 1 << 20
@@ -117,21 +118,6 @@ def live_and_die(operator: OperatorProcess, chance: random.Random, meanwhile: Ca
         meanwhile()
 
 
-def attempts(world: World) -> Counter[tuple[str, str, str]]:
-    """Return how many fetch Jobs were ever created for each attempt: fetch, spec, number."""
-    world.recorder.catch_up(world.all("jobs"))
-    jobs = [versions[0]["metadata"] for versions in world.recorder.by_uid("Job").values()]
-    return Counter(
-        (
-            job["annotations"]["modelfetch.io/fetch-name"],
-            job["annotations"]["modelfetch.io/spec-hash"],
-            job["labels"]["modelfetch.io/attempt"],
-        )
-        for job in jobs
-        if job["labels"]["modelfetch.io/task"] == "fetch"
-    )
-
-
 def test_an_operator_killed_at_any_moment_loses_and_repeats_nothing(unmanned, operator, hub, request, tell):
     """Every fetch ends as its spec says, no attempt is made twice, no file of a deleted one and no Job stays."""
     world, seed = unmanned, request.config.option.hypothesis_seed
@@ -176,11 +162,6 @@ def expect_no_needless_work(world: World, hub: FixtureHub) -> None:
 def owned(world: World, selector: str) -> list[Object]:
     """Return the metadata of Jobs, and of Pods, which outlive their Jobs by a moment."""
     return [body["metadata"] for kind in ("jobs", "pods") for body in world.all(kind, "-l", selector)]
-
-
-def left_by(world: World) -> set[str]:
-    """Return the Jobs whose attempts have private files."""
-    return {path.name.partition(".")[0] for path in (world.volume / "ingest").iterdir()}
 
 
 def expect_nothing_left(world: World) -> None:

@@ -1,0 +1,35 @@
+"""What is left of fetches that ended, whatever happened meanwhile: which Jobs there ever were, which private files."""
+
+from collections import Counter
+
+from tests.cluster.world import World, until
+
+
+def attempts(world: World) -> Counter[tuple[str, str, str]]:
+    """Return how many fetch Jobs were ever created for each attempt: fetch, spec, number."""
+    world.recorder.catch_up(world.all("jobs"))
+    jobs = [versions[0]["metadata"] for versions in world.recorder.by_uid("Job").values()]
+    return Counter(
+        (
+            job["annotations"]["modelfetch.io/fetch-name"],
+            job["annotations"]["modelfetch.io/spec-hash"],
+            job["labels"]["modelfetch.io/attempt"],
+        )
+        for job in jobs
+        if job["labels"]["modelfetch.io/task"] == "fetch"
+    )
+
+
+def left_by(world: World) -> set[str]:
+    """Return the Jobs whose attempts have private files."""
+    return {path.name.partition(".")[0] for path in (world.volume / "ingest").iterdir()}
+
+
+def expect_one_attempt_each(world: World, *names: str) -> None:
+    """Each of these was published by the only Job that there ever was for it, and left no private file."""
+    made = attempts(world)
+
+    assert sorted((name, "1") for name in names) == sorted((name, number) for name, _, number in made.elements())
+    assert [] == [name for name in names if not (world.published(name) / "model.safetensors").exists()]
+    until(lambda: not left_by(world), lambda: f"private files stay: {left_by(world)}")
+    assert [] == list((world.volume / "trash").iterdir())

@@ -1,0 +1,200 @@
+"""Faults of the API server and of its watches, by their rows: every fetch ends as if there had been none.
+
+The operator reaches the API server through a proxy with a plan (tests/api_faults), and sees the namespace of its test
+only, so that nothing else takes part in the plan. A failure logs the plan as a line that replays.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from modelfetch.devcluster.hub.content import Weights
+from modelfetch.devcluster.hub.hub import FixtureHub
+from modelfetch.devcluster.hub.repository import RepoSpec
+from modelfetch.kube.connection import from_kubeconfig
+from tests.api_faults.actions import Answer, Close, Expire, Lose, Reset, Truncate
+from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
+from tests.api_faults.rules import Match, Phase, Plan, Rule
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.outcome import expect_one_attempt_each
+from tests.cluster.world import Object, World, condition, model_fetch, repo, until
+
+KIB = 1 << 10
+NAMES = tuple(f"m{number}" for number in range(9))
+WATCHED = ("modelfetches", "modelstores", "jobs", "pods")
+CHANGED = "the object has been modified; please apply your changes to the latest version and try again"
+FORBIDDEN = 'jobs.batch is forbidden: User "operator" cannot create resource "jobs" in API group "batch"'
+
+log = logging.getLogger(__name__)
+
+
+@pytest.fixture
+def hub() -> Iterator[FixtureHub]:
+    """A hub of its own, whose models share no file."""
+    specs = [RepoSpec(f"acme/{name}", {"model.safetensors": Weights(64 * KIB, seed=n)}) for n, name in enumerate(NAMES)]
+    with FixtureHub(specs) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Ground:
+    """An operator that has not started yet, and the proxy that is its only way to the API server."""
+
+    world: World
+    operator: OperatorProcess
+    proxy: Proxy
+    hub: FixtureHub
+
+    def plan(self, *rules: Rule) -> None:
+        """Put rules in force."""
+        self.proxy.plan.add(*rules)
+
+    def fetch(self, *names: str, meeting: int = 1) -> None:
+        """Start the operator and have these fetched, all at once: each by one Job, and without another operator.
+
+        Each rule of the plan meets at least `meeting` requests on the way.
+        """
+        meta = {"apiVersion": "modelfetch.io/v1alpha1", "kind": "ModelStore", "metadata": {"name": "default"}}
+        store = {**meta, "spec": {"claimName": "models", "slots": len(names)}}
+        self.operator.start_and_wait()
+        self.world.apply(store, *(model_fetch(name, repo(self.hub, f"acme/{name}")) for name in names))
+        until(lambda: self._phases() == dict.fromkeys(names, "Ready"), lambda: f"{self._phases()}")
+        self.expect_no_trace(*names)
+        assert [] == [count for count in self.proxy.plan.met() if count < meeting], self.proxy.plan.met()
+
+    def expect_no_trace(self, *names: str) -> None:
+        """Nothing is left of what happened, and the operator has not ended meanwhile."""
+        expect_one_attempt_each(self.world, *names)
+        self.operator.run_for(0.0)
+
+    def _phases(self) -> dict[str, str]:
+        return {body["metadata"]["name"]: (body.get("status") or {}).get("phase", "") for body in self._fetches()}
+
+    def _fetches(self) -> list[Object]:
+        return self.world.all("modelfetch")
+
+
+@pytest.fixture
+def ground(
+    unmanned: World, operator: OperatorProcess, hub: FixtureHub, authority: trustme.CA, tmp_path: Path
+) -> Iterator[Ground]:
+    """No rule is in force yet."""
+    identity = from_kubeconfig(operator.kubeconfig)
+    proxy = Proxy(identity, Plan(), operator.kill)
+    with proxied(proxy, authority) as way:
+        kubeconfig = write_proxied_kubeconfig(tmp_path / "proxied", way, identity)
+        operator.command += ["--kubeconfig", str(kubeconfig), "--namespace", unmanned.namespace]
+        yield Ground(unmanned, operator, proxy, hub)
+        log.warning("the plan was %s", proxy.plan.line())
+        operator.kill()
+
+
+def each_write_of(name: str, action: Answer | Reset | Truncate, phase: Phase = "before") -> Rule:
+    """Return the rule by which everything that is written about a fetch is disturbed once, and passes then."""
+    return Rule(Match("write", name=name), action, phase, every=2, times=None)
+
+
+def each_write_of_the_store(action: Answer | Reset, phase: Phase = "before") -> Rule:
+    """Return the rule by which each status of the store is disturbed once, and passes then."""
+    return Rule(Match("write", "modelstores/status"), action, phase, every=2, times=None)
+
+
+def most_versions(world: World, kind: str) -> int:
+    """Return how many versions the object of a kind had that changed most: so many events there are of it."""
+    return max(map(len, world.recorder.by_uid(kind).values()))
+
+
+def test_f15_errors_of_the_server(ground):
+    """Each write fails once by 500 to 504, from the server or a balancer, and once although it was committed."""
+    page = "<html><h1>Bad Gateway</h1></html>"
+    ground.plan(
+        each_write_of("m0", Answer(500)),
+        each_write_of("m1", Answer(502, text=page)),
+        each_write_of("m2", Answer(503)),
+        each_write_of("m3", Answer(504, text=page)),
+        each_write_of("m4", Answer(500), "after"),
+        each_write_of_the_store(Answer(503)),
+    )
+    ground.fetch(*NAMES[:5], meeting=2)
+
+
+def test_f16_conflicts(ground):
+    """Each status is refused once because the object has changed meanwhile; none of what it said is lost."""
+    ground.plan(Rule(Match("patch", "modelfetches/status"), Answer(409, message=CHANGED), every=2, times=None))
+    ground.fetch("m0", meeting=2)
+
+
+def test_f17_too_many_requests(ground):
+    """With a Retry-After of a second, with one that is none, and without; what was refused is sent again once."""
+    ground.plan(
+        each_write_of("m0", Answer(429, headers=(("Retry-After", "1"),))),
+        each_write_of("m1", Answer(429, headers=(("Retry-After", "soon"),))),
+        each_write_of("m2", Answer(429)),
+    )
+    ground.fetch(*NAMES[:3], meeting=2)
+
+
+def test_f18_a_right_that_is_gone_for_a_while(ground):
+    """The condition names the verb; nobody asks again and again; it goes on where the right is back."""
+    ground.plan(Rule(Match("create", "jobs"), Answer(403, message=FORBIDDEN), times=None))
+    ground.operator.start_and_wait()
+    ground.world.fetch("m0", repo(ground.hub, "acme/m0"))
+    refused = ground.world.wait("m0", lambda status: condition(status, "Ready") == ("False", "PodRejected"))
+    tries = ground.proxy.plan.met()[0]
+    ground.proxy.plan.clear()
+    ground.world.wait_phase("m0", "Ready")
+
+    assert 'cannot create resource "jobs"' in next(c["message"] for c in refused["conditions"] if c["type"] == "Ready")
+    assert tries <= 3
+    ground.expect_no_trace("m0")
+
+
+def test_f21_a_token_that_is_not_taken(ground):
+    """Each write is refused once by 401; it is sent again with the token as it is then."""
+    ground.plan(each_write_of("m0", Answer(401)), each_write_of_the_store(Answer(401)))
+    ground.fetch("m0", meeting=2)
+
+
+def test_f22_answers_that_do_not_arrive(ground):
+    """Each write is committed, and its answer is lost once: by a reset, cut by the network, cut inside the JSON."""
+    ground.plan(
+        each_write_of("m0", Reset(), "after"),
+        each_write_of("m1", Truncate(60), "after"),
+        each_write_of("m2", Truncate(60, honest=True), "after"),
+        each_write_of_the_store(Reset(), "after"),
+    )
+    ground.fetch(*NAMES[:3], meeting=2)
+
+
+def test_f27_watches_that_end_at_each_event(ground):
+    """In good order, or without a last word."""
+    ground.plan(*(Rule(Match("watch", kind), Close(1), every=2, times=None) for kind in WATCHED))
+    ground.plan(*(Rule(Match("watch", kind), Close(1, "cut"), nth=2, every=2, times=None) for kind in WATCHED))
+    ground.fetch(*NAMES[:2])
+
+
+def test_f28_revisions_that_are_too_old(ground):
+    """At the start of a watch, in its middle, and again and again: for each there is one list, and no Job twice."""
+    ground.plan(*(Rule(Match("watch", kind), Expire(0), times=2) for kind in WATCHED))
+    ground.plan(*(Rule(Match("watch", kind), Expire(1), nth=3, times=2) for kind in WATCHED))
+    ground.fetch(*NAMES[:2])
+    lists = [record.call.resource for record in ground.proxy.log.records() if record.call.verb == "list"]
+
+    # One by ourselves, one before the first watch, and one for each that expired.
+    assert [] == [kind for kind in WATCHED if not 4 <= lists.count(kind) <= 6], lists
+
+
+def test_f31_events_that_are_lost(ground):
+    """Of each fetch another event, and of its Job and of its Pod; the next full list shows what it would have told."""
+    command = ground.operator.command
+    command[command.index("modelfetch.controller")] = "tests.cluster.resyncing_operator"
+    for number, name in enumerate(NAMES[:8], 1):
+        ground.plan(*(Rule(Match("watch", kind, name), Lose(number)) for kind in ("modelfetches", "jobs", "pods")))
+    ground.fetch(*NAMES[:8])
+
+    # None of them had a ninth.
+    assert [] == [kind for kind in ("ModelFetch", "Job", "Pod") if most_versions(ground.world, kind) > 8]
