@@ -54,6 +54,8 @@ def end_faults(world: World) -> None:
         world.kill(operator)
     for operator in world.operators:
         operator.stalled.clear()
+        for fates in operator.fates.values():
+            fates.clear()
     if not world.operators:
         world.start_operator()
 

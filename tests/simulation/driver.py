@@ -2,7 +2,7 @@
 
     python -m tests.simulation.driver STEPS SEED
 
-takes so many steps in runs of 150 and prints what happened; a run that fails is shrunk and printed as a list of steps.
+takes so many steps in runs of 300 and prints what happened; a run that fails is shrunk and printed as a list of steps.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.simulation.oracle import Broken
 from tests.simulation.rules import RULES
 from tests.simulation.world import World
 
-RUN_STEPS = 150
+RUN_STEPS = 300
 Steps = list[tuple[str, int]]
 
 

@@ -4,18 +4,14 @@ A mistake is a function that changes the code through pytest's `monkeypatch`; it
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 
 import pytest
 
 from modelfetch.api.fetch_status import AttemptStatus
-from modelfetch.controller import apply, loop
+from modelfetch.controller import observe
 from modelfetch.controller.claims import Claims
-from modelfetch.controller.inventory import Inventories
-from modelfetch.controller.observe import Observer
 from modelfetch.core import conditions, ended, fetch, look, outcome
-from modelfetch.core import job as jobs
 from modelfetch.core.outcome import Published
 from modelfetch.report import Artifact
 
@@ -30,21 +26,15 @@ def mistake(plant: Mistake) -> Mistake:
 
 
 @mistake
-def statuses_go_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The uid is not compared: what is said of a fetch lands on the one that was made again under its name."""
-    write = apply.Applier.status
+def a_deleted_job_is_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next attempt starts while the Pod of the one before has its grace."""
+    read = observe.read_job
 
-    async def without_uid(self, resource, meta, status):
-        await write(self, resource, meta.model_copy(update={"uid": None}), status)
+    def gone_if_deleting(body):
+        job = read(body)
+        return dataclasses.replace(job, result="Failed") if job.deleting else job
 
-    monkeypatch.setattr(apply.Applier, "status", without_uid)
-
-
-@mistake
-def a_new_spec_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next attempt starts while the Pod of the old spec ends."""
-    checks = tuple(check for check in fetch.CHECKS if check is not fetch.earlier_attempt_still_ends)
-    monkeypatch.setattr(fetch, "CHECKS", checks)
+    monkeypatch.setattr(observe, "read_job", gone_if_deleting)
 
 
 @mistake
@@ -70,14 +60,6 @@ def claims_are_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @mistake
-def names_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same attempt asked for twice is two Jobs."""
-    numbers = itertools.count()
-    name = jobs.job_name
-    monkeypatch.setattr(fetch, "job_name", lambda uid, hash_, attempt: f"{name(uid, hash_, attempt)}-{next(numbers)}")
-
-
-@mistake
 def ready_outlives_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was published for one spec counts for the next."""
     monkeypatch.setattr(look.Look, "attempt", property(lambda self: self.status.attempt or AttemptStatus()))
@@ -87,28 +69,6 @@ def ready_outlives_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
 def every_attempt_before_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Job that has failed is taken for proof that its processes have ended."""
     monkeypatch.setattr(ended, "is_proven", lambda job: job.result != "Running")
-
-
-@mistake
-def removals_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of a deleted fetch are removed while its Pod may write."""
-    monkeypatch.setattr(Observer, "_may_write", lambda self, uid: False)
-
-
-@mistake
-def nobody_needs_to_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fetch starts before its store's inventory tells of it."""
-    monkeypatch.setattr(Inventories, "counts", lambda self, store, fetch, owner: True)
-
-
-@mistake
-def nothing_is_listed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a watch has lost stays lost."""
-
-    async def no_list(self):
-        return None
-
-    monkeypatch.setattr(loop.Loop, "resync", no_list)
 
 
 @mistake

@@ -38,5 +38,5 @@ def _step(name: str) -> Any:
 for _name in RULES:
     setattr(ClusterMachine, _name, _step(_name))
 ClusterMachine.TestCase.settings = settings(
-    settings.get_profile("modelfetch"), max_examples=40, stateful_step_count=40, database=None
+    settings.get_profile("modelfetch"), max_examples=10, stateful_step_count=30, database=None
 )

@@ -27,6 +27,8 @@ class Operator:
         self.connection = Connection(server, cluster)
         self.stalled: set[str] = set()
         """Kinds whose watch brings nothing at the moment."""
+        self.fates: dict[str, deque[str]] = {r.kind: deque() for r in WATCHED}
+        """What happens to the next events of each kind: `lost` or `repeated`."""
         self._server = server
         self._events: dict[str, deque[tuple[Resource, str | None, Object]]] = {r.kind: deque() for r in WATCHED}
         self._loop = Loop(self.connection, SETTINGS, server.clock)
@@ -54,8 +56,11 @@ class Operator:
     # Watches
 
     def _watch(self, resource: Resource, kind: str, body: Object) -> None:
-        if resource.kind in self._events:
-            self._events[resource.kind].append((resource, kind, body))
+        if resource.kind not in self._events:
+            return
+        fates = self.fates[resource.kind]
+        times = {"lost": 0, "repeated": 2}[fates.popleft()] if fates else 1
+        self._events[resource.kind] += [(resource, kind, body)] * times
 
     def deliver(self) -> bool:
         """Hand over the events of the watches that work; returns whether there were any."""
@@ -67,10 +72,6 @@ class Operator:
                 self._loop.seen(*events.popleft())
                 came = True
         return came
-
-    def waiting(self) -> list[deque[tuple[Resource, str | None, Object]]]:
-        """Return the queues of events that are on their way."""
-        return [events for events in self._events.values() if events]
 
     def reconnect(self, resource: Resource) -> None:
         """A watch is cut and comes back: whatever was on its way is lost, and what exists is listed."""

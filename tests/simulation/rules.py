@@ -372,15 +372,11 @@ def a_watch_is_cut(world: World) -> None:
         operator.reconnect(world.random.choice(WATCHED))
 
 
-@rule(6)
+@rule(8)
 def an_event_is_lost_or_repeated(world: World) -> None:
-    """One of those that a stalled watch holds."""
-    waiting = world.any_of([events for operator in world.operators for events in operator.waiting()])
-    if waiting is None:
-        return
-    place = world.random.randrange(len(waiting))
-    if world.random.random() < 0.5:
-        waiting.append(waiting[place])
-    else:
-        world.oracle.is_strict = False
-        del waiting[place]
+    """The next one of a kind."""
+    operator = world.any_of(world.operators)
+    if operator is not None:
+        fate = world.random.choice(["lost", "lost", "repeated"])
+        world.oracle.is_strict = world.oracle.is_strict and fate == "repeated"
+        operator.fates[world.random.choice(WATCHED).kind].append(fate)

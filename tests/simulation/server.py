@@ -72,7 +72,7 @@ class Server:
     def apply_status(self, resource: Resource, name: str, body: Object) -> Object:
         """Store a status as a whole; raises KubeError where the object is gone (404) or another one (409)."""
         stored = self.get(resource, name)
-        if body["metadata"].get("uid", stored["metadata"]["uid"]) != stored["metadata"]["uid"]:
+        if body["metadata"].get("uid") not in (None, stored["metadata"]["uid"]):
             raise KubeError(409, "Conflict", "Precondition failed: UID in precondition does not match")
         return self.update(resource, stored, status=body["status"])
 

@@ -18,16 +18,15 @@ import pytest
 from tests.simulation.driver import RUN_STEPS, play, steps_of
 from tests.simulation.faults import MISTAKES
 from tests.simulation.machine import ClusterMachine
-from tests.simulation.rules import RULES
 from tests.simulation.shrink import failure_of
 
 REPOSITORY = Path(__file__).parents[2]
 PARTS = 8
-STEPS = int(os.environ.get("SIMULATION_STEPS", "200000"))
+STEPS = int(os.environ.get("SIMULATION_STEPS", "24000"))
 """Steps of all parts together."""
 ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0"}
 """Sets of names have one order, else a seed would not tell the whole story."""
-MOST_RUNS = 60
+MOST_RUNS = 25
 """Runs within which a mistake is noticed; most are in the first three."""
 
 
@@ -42,16 +41,18 @@ def test_everything_at_once(part: int, pytestconfig: pytest.Config) -> None:
     happened = Counter(json.loads(ended.stdout))
     sys.stdout.write(f"seed {seed}: {ended.stdout}")
     assert happened["steps"] >= STEPS // PARTS
-    assert [] == [rule for rule in RULES if not happened[rule]], "a rule was never tried"
-    assert min(happened["ready"], happened["kill before"], happened["kill after"]) > STEPS // PARTS // 1000
+    assert min(happened["ready"], happened["writes"]) > STEPS // PARTS // 1000
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_planted_mistake_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation can fail: each of these is seen within some thousand steps."""
+    """The simulation can fail: each of these is seen within some thousand steps, and nothing is without it."""
     MISTAKES[name](monkeypatch)
+    seen_in = next((seed for seed in range(MOST_RUNS) if failure_of(steps_of(seed))), None)
+    monkeypatch.undo()
 
-    assert any(failure_of(steps_of(seed)) for seed in range(MOST_RUNS)), f"unseen in {MOST_RUNS * RUN_STEPS} steps"
+    assert seen_in is not None, f"unseen in {MOST_RUNS * RUN_STEPS} steps"
+    assert failure_of(steps_of(seen_in)) is None
 
 
 def test_a_run_follows_from_its_seed() -> None:
