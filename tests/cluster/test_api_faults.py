@@ -128,6 +128,12 @@ def test_f16_conflicts(ground):
     ground.fetch("m0", meeting=2)
 
 
+def test_f16_conflicts_in_a_row(ground):
+    """Twenty times the status is refused: it is looked at anew each time, soon, and said in the end."""
+    ground.plan(Rule(Match("patch", "modelfetches/status", "m0"), Answer(409, message=CHANGED), times=20))
+    ground.fetch("m0", meeting=20)
+
+
 def test_f17_too_many_requests(ground):
     """With a Retry-After of a second, with one that is none, and without; what was refused is sent again once."""
     ground.plan(

@@ -61,7 +61,10 @@ class Applier:
         self._learn(JOBS, found)
 
     async def status(self, resource: Resource, meta: Any, status: dict[str, Any]) -> bool:
-        """Write the whole status of the object with this uid; False where it is gone, which is no error."""
+        """Write the whole status of the object with this uid; False where it is gone, which is no error.
+
+        Raises KubeError; a conflict says that the object has changed or is another one, and is worth another look.
+        """
         body = {
             "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
             "status": status,
@@ -71,8 +74,8 @@ class Applier:
                 resource, meta.namespace, meta.name, body, manager=FIELD_MANAGER, subresource="status"
             )
         except KubeError as error:
-            if error.is_not_found or error.is_conflict:
-                return False  # deleted, or another object of that name: its own event brings its own look
+            if error.is_not_found:
+                return False
             raise
         self._learn(resource, stored)
         return True

@@ -36,6 +36,8 @@ from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
 STORE_DEBOUNCE_S = 1.0
+CONFLICT_S = 1.0
+"""Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
 UNCOUNTED_S = 5.0
 """Seconds until a fetch that its store's inventory does not count is looked at again, should nothing wake it before."""
 
@@ -223,7 +225,8 @@ class Loop:
         try:
             await (self._reconcile_fetch(key) if key.kind == MODELFETCHES.kind else self._reconcile_store(key))
         except KubeError as error:
-            delay = self.queue.failed(key, error.retry_after_s or 0.0)
+            delay = CONFLICT_S if error.is_conflict else self.queue.failed(key, error.retry_after_s or 0.0)
+            self.queue.schedule(key, delay)
             log.warning(
                 "the API server refused", extra=_about(key, why=str(error), status=error.status, again_in_s=delay)
             )
