@@ -59,8 +59,7 @@ class SystemClock:
 async def run(args: argparse.Namespace, settings: Settings, connection: Connection) -> None:
     """Run until SIGTERM or SIGINT; afterwards no task of ours is left. Raises LeadershipLost."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     clock, metrics = SystemClock(), Metrics()
     async with AsyncExitStack() as stack:
         about_leases = await stack.enter_async_context(Kube(connection))
@@ -79,6 +78,11 @@ async def run(args: argparse.Namespace, settings: Settings, connection: Connecti
             await _lead(loop, leadership, _operate(loop, args, connection, stop), stop)
 
 
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 def sources_of(loop: Loop, leadership: Leadership | Alone) -> Sources:
     """Return what a scrape asks."""
     return Sources(
@@ -93,12 +97,19 @@ async def _lead(
     loop: Loop, leadership: Leadership | Alone, operating: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> None:
     """Operate while this replica leads and is not asked to stop; the Lease is nobody's afterwards."""
-    tasks = [asyncio.create_task(leadership.keep(), name="lease"), asyncio.create_task(operating, name="operate")]
+    keeping = asyncio.create_task(leadership.keep(), name="lease")
+    working = asyncio.create_task(operating, name="operate")
     try:
-        await _until_stopped(stop, tasks)
+        await _until_stopped(stop, (keeping, working))
     finally:
-        await _end(loop, tasks)
+        await _end_work(loop)
+        keeping.cancel()
+        # Now, not when Kopf has ended, which takes it seconds: nothing can be written any more.
         await leadership.give_up()
+        stop.set()
+        await asyncio.wait({working}, timeout=ENDING_S * 2)
+        working.cancel()
+        await asyncio.gather(keeping, working, return_exceptions=True)
 
 
 async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:
@@ -106,24 +117,22 @@ async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection,
     if not await _prime(loop, stop):
         return
     async with asyncio.TaskGroup() as group:
-        for number in range(WORKERS):
-            group.create_task(loop.work(), name=f"worker-{number}")
-        group.create_task(resync_for_ever(loop), name="resync")
-        group.create_task(loop.recorder.post_for_ever(), name="events")
-        group.create_task(_watch(loop, args, connection, stop), name="watch")
+        tasks = [group.create_task(loop.work(), name=f"worker-{number}") for number in range(WORKERS)]
+        tasks.append(group.create_task(resync_for_ever(loop), name="resync"))
+        tasks.append(group.create_task(loop.recorder.post_for_ever(), name="events"))
         log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
+        await _watch(loop, args, connection, stop)
+        for task in tasks:
+            task.cancel()
 
 
-async def _end(loop: Loop, tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Nothing new is begun, what has begun is ended as far as a few seconds go, and no task is left."""
+async def _end_work(loop: Loop) -> None:
+    """Nothing new is begun, and what has begun is ended as far as a few seconds go."""
     loop.queue.close()
     try:
         await asyncio.wait_for(loop.queue.until_idle(), ENDING_S)
     except TimeoutError:
         log.warning("stops with reconciles under way", extra={"after_s": ENDING_S})
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _prime(loop: Loop, stop: asyncio.Event) -> bool:
@@ -143,16 +152,26 @@ async def _prime(loop: Loop, stop: asyncio.Event) -> bool:
 
 
 async def _watch(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:
+    ready = asyncio.Event()
+    taking_signals_back = asyncio.create_task(_take_signals_back(ready, stop), name="signals")
     await kopf.operator(
         registry=watch.registry(loop.seen, connection),
         settings=watch.settings(),
         clusterwide=not args.namespace,
         namespaces=args.namespace,
         standalone=True,
+        ready_flag=ready,
         stop_flag=stop,
     )
+    taking_signals_back.cancel()
     # Kopf takes SIGTERM and SIGINT over, and returns when one came; on anything else it raises.
     stop.set()
+
+
+async def _take_signals_back(ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Once Kopf has set its own handlers, put ours in their place: it takes seconds until it returns."""
+    await ready.wait()
+    _stop_on_signals(stop)
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
