@@ -18,7 +18,7 @@ from modelfetch.core.job import Attempt, fetch_job, job_name, made_of
 from modelfetch.core.look import Look
 from modelfetch.core.observed import Observed, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Obstacle, Published, obstacle
-from modelfetch.core.status import artifact_status, last_error
+from modelfetch.core.status import artifact_status, attempt_status, last_error
 from modelfetch.errors import FetchError
 from modelfetch.reasons import TABLE, Backoff, Reason
 
@@ -383,13 +383,8 @@ def _may_be_replaced(look: Look) -> bool:
 def _attempt_status(look: Look, failures: int | None = None) -> AttemptStatus:
     job = look.job
     assert job is not None, "called where an attempt was seen"
-    return AttemptStatus(
-        number=job.attempt,
-        failures=look.failures_before if failures is None else failures,
-        job_name=job.name,
-        started_at=timestamp(job.created_at),
-        node=look.pod.node if look.pod is not None else None,
-    )
+    node = look.pod.node if look.pod is not None else None
+    return attempt_status(job, look.failures_before if failures is None else failures, node)
 
 
 def _published(artifact: ArtifactStatus) -> Standing:

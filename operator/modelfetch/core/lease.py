@@ -34,27 +34,25 @@ def sighted(lease: Mapping[str, Any], before: Sight | None, now: float) -> Sight
     """Return what the Lease says; the same version as `before` keeps the time when it was first seen."""
     spec = lease.get("spec") or {}
     version = str(lease["metadata"].get("resourceVersion", ""))
-    is_known = before is not None and before.version == version
     return Sight(
         version=version,
         holder=str(spec.get("holderIdentity") or ""),
         duration_s=float(spec.get("leaseDurationSeconds") or LEASE_S),
         transitions=int(spec.get("leaseTransitions") or 0),
         acquired_at=str(spec.get("acquireTime") or ""),
-        since=before.since if before is not None and is_known else now,
+        since=before.since if before is not None and before.version == version else now,
     )
 
 
 def held(identity: str, before: Sight | None, now: datetime) -> dict[str, Any]:
     """Return the spec of a Lease that `identity` holds from `now` on, or goes on holding."""
-    goes_on = before is not None and before.holder == identity
-    changes = (before.transitions if before is not None else 0) + (before is not None and not goes_on)
+    ours = before if before is not None and before.holder == identity else None
     return {
         "holderIdentity": identity,
         "leaseDurationSeconds": LEASE_S,
-        "acquireTime": before.acquired_at if before is not None and goes_on and before.acquired_at else _micro(now),
+        "acquireTime": (ours.acquired_at if ours is not None else "") or _micro(now),
         "renewTime": _micro(now),
-        "leaseTransitions": changes,
+        "leaseTransitions": 0 if before is None else before.transitions + (ours is None),
     }
 
 

@@ -15,7 +15,7 @@ from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, volume_of
 from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
-from modelfetch.core.status import assemble
+from modelfetch.core.status import assemble, attempt_status
 from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Report
 
@@ -43,14 +43,6 @@ class Look:
         recorded = self.status.attempt or AttemptStatus()
         is_ours = recorded.job_name == job_name(self.meta.uid, self.wanted.spec_hash, recorded.number)
         return recorded if is_ours else AttemptStatus()
-
-    @property
-    def _some_attempt(self) -> AttemptStatus:
-        """The newest attempt that is seen, of whatever spec."""
-        job = max(self.jobs, key=lambda job: (job.created_at, job.attempt))
-        return AttemptStatus(
-            number=job.attempt, failures=job.failures, job_name=job.name, started_at=timestamp(job.created_at)
-        )
 
     @property
     def volume(self) -> str | None:
@@ -158,5 +150,7 @@ class Look:
         if self.job is None and self.attempt.number == 0:
             changes = {"resolved": None, "progress": None, "last_error": None} | changes
         if self.status.attempt is None and self.jobs:
-            changes = {"attempt": self._some_attempt} | changes  # whoever deletes the fetch sees that it has files
+            newest = max(self.jobs, key=lambda job: (job.created_at, job.attempt))
+            # Of whatever spec: whoever deletes the fetch sees that it has files.
+            changes = {"attempt": attempt_status(newest, newest.failures)} | changes
         return assemble(self.fetch, standing, self.now, self.report, **changes)

@@ -6,6 +6,7 @@ from typing import Any
 from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.fetch_status import (
     ArtifactStatus,
+    AttemptStatus,
     Display,
     LastError,
     ModelFetchStatus,
@@ -15,6 +16,7 @@ from modelfetch.api.fetch_status import (
 from modelfetch.api.source import describe
 from modelfetch.core import conditions
 from modelfetch.core.conditions import Standing, timestamp
+from modelfetch.core.observed import JobSeen
 from modelfetch.core.outcome import Failure, Published
 from modelfetch.report import Progress, Report, Resolved
 
@@ -64,6 +66,13 @@ def artifact_status(published: Published, claim_name: str, root: str) -> Artifac
         bytes=artifact.bytes,
         self_asserted=artifact.self_asserted,
         published_at=timestamp(published.at),
+    )
+
+
+def attempt_status(job: JobSeen, failures: int, node: str | None = None) -> AttemptStatus:
+    """Return what the status tells of the attempt that a Job is, after `failures` that count."""
+    return AttemptStatus(
+        number=job.attempt, failures=failures, job_name=job.name, started_at=timestamp(job.created_at), node=node
     )
 
 
