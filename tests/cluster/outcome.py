@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from modelfetch.core.store import inventory
 from tests.cluster.world import World, until
 
 
@@ -23,6 +24,17 @@ def attempts(world: World) -> Counter[tuple[str, str, str]]:
 def left_by(world: World) -> set[str]:
     """Return the Jobs whose attempts have private files."""
     return {path.name.partition(".")[0] for path in (world.volume / "ingest").iterdir()}
+
+
+def wait_settled(world: World) -> None:
+    """Return once the store says that it counts who is there and nobody else, and none of its Jobs is left."""
+
+    def is_settled() -> bool:
+        there = inventory(body["metadata"]["uid"] for body in world.all("modelfetch"))
+        counted = (world.get("modelstore", "default").get("status") or {}).get("inventory")
+        return counted == there and not world.all("jobs,pods", "-l", "modelfetch.io/task!=fetch")
+
+    until(is_settled, lambda: world.kubectl("get", "modelstore,modelfetch,jobs,pods", "-o", "yaml"))
 
 
 def expect_one_attempt_each(world: World, *names: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
+from tests.cluster.outcome import wait_settled
 from tests.cluster.world import Object, World, repo, slow, until
 
 MIB = 1 << 20
@@ -44,11 +45,6 @@ def delete(world: World, *names: str) -> None:
     world.kubectl("delete", "modelfetch", *names, "--wait=true", "--timeout=20s")
 
 
-def jobs_are_gone(world: World) -> None:
-    """Wait until no Job of a store is left."""
-    until(lambda: not world.all("jobs", "-l", "modelfetch.io/task!=fetch"), lambda: str(world.all("jobs")))
-
-
 def test_a_fetch_that_ends_meanwhile_is_found_ready(world, operator, hub):
     """The Job needs no operator; the next one reads how it ended and starts nothing anew."""
     slow(hub)
@@ -77,7 +73,7 @@ def test_a_fetch_deleted_meanwhile_is_found_by_its_tree(world, operator, hub):
     delete(world, "a", "b")
     operator.start_and_wait()
     until(lambda: not tree_of(world, "a"), lambda: "the tree of a deleted fetch stays")
-    jobs_are_gone(world)
+    wait_settled(world)
     tasks = [body["metadata"]["labels"]["modelfetch.io/task"] for body in first_versions(world, "Job")]
 
     assert (WEIGHTS, WEIGHTS) == (tree_of(world, "b"), tree_of(world, "c"))

@@ -16,7 +16,7 @@ from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.devcluster.hub.rules import Match, Rule, Status
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.outcome import attempts, left_by
+from tests.cluster.outcome import attempts, left_by, wait_settled
 from tests.cluster.world import Object, World, repo, slow, until
 
 MIB = 1 << 20
@@ -137,7 +137,7 @@ def test_an_operator_killed_at_any_moment_loses_and_repeats_nothing(unmanned, op
         return not users.left and END == {b["metadata"]["name"]: phase_of(b) for b in world.all("modelfetch")}
 
     until(all_done, lambda: world.kubectl("get", "modelfetch", "-o", "wide") + str(users.left))
-    until(lambda: not owned(world, "modelfetch.io/task!=fetch"), lambda: "removals do not end")
+    wait_settled(world)
 
     expect_no_needless_work(world, hub)
     expect_nothing_left(world)
@@ -159,19 +159,20 @@ def expect_no_needless_work(world: World, hub: FixtureHub) -> None:
     assert len(whole) <= len(NAMES), [r.path for r in whole]
 
 
-def owned(world: World, selector: str) -> list[Object]:
-    """Return the metadata of Jobs, and of Pods, which outlive their Jobs by a moment."""
-    return [body["metadata"] for kind in ("jobs", "pods") for body in world.all(kind, "-l", selector)]
-
-
 def expect_nothing_left(world: World) -> None:
     """Who is gone has no Job, Pod, tree, private file; who is there has no finalizer; who ended left nothing."""
     there = {body["metadata"]["uid"]: body["metadata"] for body in world.all("modelfetch")}
-    fetching = owned(world, "modelfetch.io/task=fetch")
+
+    def fetching() -> list[Object]:
+        return [body["metadata"] for body in world.all("jobs,pods", "-l", "modelfetch.io/task=fetch")]
+
+    def uids() -> set[str]:
+        return {meta["labels"]["modelfetch.io/fetch"] for meta in fetching()}
+
+    until(lambda: uids() <= set(there), lambda: f"Jobs or Pods of deleted fetches stay: {uids() - set(there)}")
     models = {path.name for path in (world.volume / "models" / world.namespace).iterdir()}
 
-    assert {meta["labels"]["modelfetch.io/fetch"] for meta in fetching} <= set(there)
-    assert [] == [meta["name"] for meta in (*fetching, *there.values()) if meta.get("finalizers")]
+    assert [] == [meta["name"] for meta in (*fetching(), *there.values()) if meta.get("finalizers")]
     assert {name for name, phase in END.items() if phase == "Ready"} == models - {"paused"}
     until(lambda: left_by(world) <= {world.status("paused")["attempt"]["jobName"]}, lambda: str(left_by(world)))
     assert [] == list((world.volume / "trash").iterdir())

@@ -72,7 +72,8 @@ class Loop:
         self._written: dict[str, float] = {}
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
-        self._to_survey: set[Key] = set()
+        self._surveys: dict[Key, str] = {}
+        """By store that has to be surveyed: the Job that does it, empty before there is one."""
         self._store_marks: dict[Key, tuple[Any, ...]] = {}
 
     # --- what comes in ------------------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ class Loop:
             store, _ = read_store(body)
             recorded = store.status.inventory
             if recorded is not None and recorded != store_core.inventory(self._owners(key_of(MODELSTORES, body))):
-                self._to_survey.add(key_of(MODELSTORES, body))
+                self._surveys[key_of(MODELSTORES, body)] = ""
         self._enqueue_all()
 
     def _owners(self, store: Key) -> frozenset[str]:
@@ -225,8 +226,7 @@ class Loop:
         try:
             await (self._reconcile_fetch(key) if key.kind == MODELFETCHES.kind else self._reconcile_store(key))
         except KubeError as error:
-            delay = CONFLICT_S if error.is_conflict else self.queue.failed(key, error.retry_after_s or 0.0)
-            self.queue.schedule(key, delay)
+            delay = self._come_back(key, error)
             log.warning(
                 "the API server refused", extra=_about(key, why=str(error), status=error.status, again_in_s=delay)
             )
@@ -238,6 +238,13 @@ class Loop:
             self.queue.succeeded(key)
         finally:
             self._metrics.reconciled(key.kind, self._clock.monotonic() - began, ok=is_ok)
+
+    def _come_back(self, key: Key, error: KubeError) -> float:
+        """Have the key looked at again, and return after how many seconds."""
+        if not error.is_conflict:
+            return self.queue.failed(key, error.retry_after_s or 0.0)
+        self.queue.schedule(key, CONFLICT_S)
+        return CONFLICT_S
 
     async def _reconcile_fetch(self, key: Key) -> None:
         body = self.mirror.get(key)
@@ -308,21 +315,22 @@ class Loop:
         body = self.mirror.get(key)
         if body is None:
             self.queue.unschedule(key)
-            for kept in (self._gone, self._confirmed, self._store_marks):
+            for kept in (self._gone, self._confirmed, self._store_marks, self._surveys):
                 kept.pop(key, None)
-            self._to_survey.discard(key)
             self._inventories.forget(key)
             return
         owners = self._owners(key)
         self._inventories.narrow(key, owners)
         gone = await self._still_gone(key)
-        observed = await self._observer.store(body, owners, gone, survey_wanted=key in self._to_survey)
+        observed = await self._observer.store(body, owners, gone, self._surveys.get(key))
         decision = store_core.decide(observed, self._settings)
         removed = {target.owner for target in decision.removed}
         self._gone[key] -= {target for target in self._gone[key] if target.owner in removed}
         self._gone[key] |= {target for target in decision.found if target.namespace == key.namespace}
+        if decision.survey is not None:
+            self._surveys[key] = decision.survey
         if decision.surveyed:
-            self._to_survey.discard(key)
+            self._surveys.pop(key, None)
         for action in decision.actions:
             try:
                 await self._applier.act(key.namespace, action)

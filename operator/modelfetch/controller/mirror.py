@@ -85,6 +85,10 @@ class Mirror:
         """Yield all objects of a kind."""
         return iter([body for key, body in self._objects.items() if key.kind == resource.kind])
 
+    def in_namespace(self, resource: Resource, namespace: str) -> list[Object]:
+        """Return the objects of a kind in a namespace."""
+        return self._of((resource.kind, namespace))
+
     def fetches_of_store(self, namespace: str, store: str) -> list[Object]:
         """Return the ModelFetches that name a store."""
         return self._of(("store", namespace, store))
@@ -118,8 +122,13 @@ _RESOURCES = {resource.kind: resource for resource in (MODELFETCHES, MODELSTORES
 
 
 def _indexes(resource: Resource, body: Object) -> list[tuple[str, ...]]:
+    namespace = body["metadata"].get("namespace", "")
+    return [(resource.kind, namespace), *_relations(resource, body, namespace)]
+
+
+def _relations(resource: Resource, body: Object, namespace: str) -> list[tuple[str, ...]]:
     meta = body["metadata"]
-    namespace, labels = meta.get("namespace", ""), meta.get("labels") or {}
+    labels = meta.get("labels") or {}
     if resource is MODELFETCHES:
         ref = (body.get("spec") or {}).get("storeRef") or {}
         return [("store", namespace, ref.get("name", "default"))]

@@ -26,7 +26,7 @@ from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodEnd, PodSeen
 from modelfetch.core.store import StoreObserved
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube, KubeError
-from modelfetch.kube.objects import CLAIMS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
 from modelfetch.report import Report, parse
 
 READS_PER_S = 20.0
@@ -86,9 +86,13 @@ class Observer:
         store, error = read_store(body) if body is not None else (None, None)
         return (store, None) if error is None else (None, f"is invalid: {error}")
 
-    def _may_write(self, uid: str) -> bool:
-        # A Job that the garbage collector deletes goes before its Pod has ended.
-        return bool(self._mirror.jobs_of_fetch(uid) or self._mirror.pods_of_fetch(uid))
+    def _writing(self, namespace: str, living: tuple[str, ...]) -> frozenset[str]:
+        """Return the uids of fetches that are gone whose Pods may still run."""
+        # Both are asked: a Job that the garbage collector deletes goes before its Pod has ended.
+        running = [job for job in self._mirror.in_namespace(JOBS, namespace) if read_job(job).result == "Running"]
+        running += [pod for pod in self._mirror.in_namespace(PODS, namespace) if not read_end(pod).terminated]
+        uids = {str((body["metadata"].get("labels") or {}).get(jobs.FETCH_LABEL, "")) for body in running}
+        return frozenset(uids - {"", *living})
 
     def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
         if store is None:
@@ -152,9 +156,12 @@ class Observer:
         return report if report is not None and report.event == "progress" else None
 
     async def store(
-        self, body: Object, owners: frozenset[str], gone: tuple[RemovalTarget, ...], *, survey_wanted: bool
+        self, body: Object, owners: frozenset[str], gone: tuple[RemovalTarget, ...], survey: str | None
     ) -> StoreObserved:
-        """Return everything about one ModelStore, from one look; `owners` were taken before `gone`."""
+        """Return everything about one ModelStore, from one look; `owners` were taken before `gone`.
+
+        `survey` is None where no survey is wanted, else the name of its Job, empty before there is one.
+        """
         store, spec_error = read_store(body)
         meta = store.metadata
         pods: dict[str, PodSeen] = {}
@@ -166,6 +173,7 @@ class Observer:
         ]
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         fetches = self._mirror.fetches_of_store(meta.namespace, meta.name)
+        living = tuple(str(f["metadata"]["uid"]) for f in self._mirror.in_namespace(MODELFETCHES, meta.namespace))
         return StoreObserved(
             now=self._clock.now(),
             store=store,
@@ -174,13 +182,9 @@ class Observer:
             counts=self._claims.counts(meta.namespace, meta.name, fetches),
             owners=owners,
             gone=gone,
-            writing=frozenset(t.owner for t in gone if self._may_write(t.owner)),
-            living=tuple(
-                str(f["metadata"]["uid"])
-                for f in self._mirror.all(MODELFETCHES)
-                if f["metadata"]["namespace"] == meta.namespace
-            ),
-            survey_wanted=survey_wanted,
+            writing=self._writing(meta.namespace, living),
+            living=living,
+            survey=survey,
             jobs=seen,
             reports=reports,
         )

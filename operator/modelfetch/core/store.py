@@ -36,7 +36,7 @@ UNSETTLED = "unsettled"
 class StoreObserved:
     """One look at everything about one ModelStore.
 
-    `gone` are owners that may have files on the volume and no longer exist; `writing` are uids of deleted fetches
+    `gone` are owners that may have files on the volume and no longer exist; `writing` are uids of all deleted fetches
     whose Pods may still run; `living` are the uids of all fetches of the namespace, `owners` those of this store.
     """
 
@@ -48,7 +48,8 @@ class StoreObserved:
     gone: tuple[RemovalTarget, ...] = ()
     writing: frozenset[str] = frozenset()
     living: tuple[str, ...] = ()
-    survey_wanted: bool = False
+    survey: str | None = None
+    """The Job of the survey that this operator wants, empty before there is one; None where it wants none."""
     spec_error: str | None = None
     """What the stored spec breaks, where it does not parse; `store` then has defaults in place of its spec."""
     jobs: tuple[JobSeen, ...] = ()
@@ -60,10 +61,12 @@ class StoreDecision(Decision[ModelStoreStatus]):
     """A decision, and what was learnt from Jobs that ended: trees removed, trees found without an owner.
 
     `counted` are the owners that the inventory in `status` tells of; None where it makes the next start look for all.
+    `survey` is the Job that answers from now on what a survey is wanted for, None where that is as it was.
     """
 
     removed: tuple[RemovalTarget, ...] = ()
     found: tuple[RemovalTarget, ...] = ()
+    survey: str | None = None
     surveyed: bool = False
     counted: frozenset[str] | None = None
 
@@ -93,11 +96,16 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
         return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
     if seen.gone:
         return _decision(seen, again_s=5.0, settled=False)
-    if seen.survey_wanted and len(seen.living) <= SURVEY_LIMIT and _usable(seen):
+    if seen.survey is None:
+        return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=True)
+    if seen.writing and _usable(seen):  # a tree that is published in a moment would not be found
+        return _decision(seen, again_s=5.0, settled=False)
+    if len(seen.living) <= SURVEY_LIMIT and _usable(seen):
         marks = tuple(sorted(owner_mark(uid) for uid in seen.living))
         order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
-        return _created(seen, settings, order)
-    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=not seen.survey_wanted)
+        decision = _created(seen, settings, order)
+        return replace(decision, survey=decision.actions[0].name)
+    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=False)
 
 
 def _usable(seen: StoreObserved) -> bool:
@@ -126,7 +134,8 @@ def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
     owners = tuple(RemovalTarget(**entry.model_dump()) for entry in report.owners)
     if job.task == "remove":
         return replace(decision, removed=owners)
-    return replace(decision, found=owners, surveyed=not owners)
+    # The survey of an operator that died does not know who was deleted since: it finds, but it does not settle.
+    return replace(decision, found=owners, surveyed=not owners and job.name == seen.survey)
 
 
 def _decision(seen: StoreObserved, actions: tuple[Action, ...] = (), *, again_s: float, settled: bool) -> StoreDecision:

@@ -94,14 +94,16 @@ def test_a_foreign_job_is_left_alone():
 
 def test_a_missed_deletion_is_surveyed():
     """Where the inventory says that somebody left unseen, a Job asks the volume who."""
-    (create,) = decide(_look(survey_wanted=True, living=("a", "b")), SETTINGS).actions
+    decision = decide(_look(survey="", living=("a", "b")), SETTINGS)
+    (create,) = decision.actions
 
+    assert create.name == decision.survey
     assert "survey" == create.manifest["metadata"]["labels"]["modelfetch.io/task"]
 
 
 def test_a_namespace_too_large_for_a_survey_goes_on():
     """Its living owners do not fit into an order: no Job is made, every fetch may start, the next start tries again."""
-    decision = decide(_look(survey_wanted=True, living=tuple(map(str, range(7000)))), SETTINGS)
+    decision = decide(_look(survey="", living=tuple(map(str, range(7000)))), SETTINGS)
 
     assert ((), "unsettled", None) == (decision.actions, decision.status.inventory, decision.counted)
 
@@ -109,14 +111,32 @@ def test_a_namespace_too_large_for_a_survey_goes_on():
 def test_what_a_survey_found_is_handed_on():
     """The owners found are removed next; the survey is over when it finds none."""
     done = _job(task="survey", result="Complete", finished_at=NOW)
-    some = decide(_look(survey_wanted=True, jobs=(done,), reports={done.uid: _report(True, GONE)}), SETTINGS)
-    none = decide(_look(survey_wanted=True, jobs=(done,), reports={done.uid: _report(True)}), SETTINGS)
+    some = decide(_look(survey=done.name, jobs=(done,), reports={done.uid: _report(True, GONE)}), SETTINGS)
+    none = decide(_look(survey=done.name, jobs=(done,), reports={done.uid: _report(True)}), SETTINGS)
 
     assert ((GONE,), False) == (some.found, some.surveyed)
     assert ((), True) == (none.found, none.surveyed)
 
 
-@pytest.mark.parametrize("unsettled", [{"gone": (GONE,)}, {"survey_wanted": True}, {"jobs": (_job(),)}])
+@pytest.mark.parametrize("wanted", ["", "mf-rm-of-now"])
+def test_the_survey_of_an_operator_that_died_settles_nothing(wanted):
+    """Who was deleted since lived when it was ordered; its Job goes, and a survey of who lives now is made."""
+    done = _job(task="survey", result="Complete", finished_at=NOW)
+    ended = decide(_look(survey=wanted, jobs=(done,), reports={done.uid: _report(True)}), SETTINGS)
+    after = decide(_look(survey=wanted), SETTINGS)
+
+    assert (False, "unsettled") == (ended.surveyed, ended.status.inventory)
+    assert [DeleteJob, CreateJob] == [type(action) for action in (*ended.actions, *after.actions)]
+
+
+def test_no_survey_looks_while_a_pod_of_a_deleted_fetch_may_publish():
+    """What it publishes a moment later would be found by nobody."""
+    decision = decide(_look(survey="", writing=frozenset({"gone-uid"})), SETTINGS)
+
+    assert ((), "unsettled") == (decision.actions, decision.status.inventory)
+
+
+@pytest.mark.parametrize("unsettled", [{"gone": (GONE,)}, {"survey": ""}, {"jobs": (_job(),)}])
 def test_the_inventory_is_recorded_only_when_nothing_is_left_to_do(unsettled):
     """An operator that dies now finds the difference at its next start, whoever comes and goes meanwhile."""
     old = looks.store().model_copy(update={"status": ModelStoreStatus(inventory=inventory(["a"]))})
@@ -136,7 +156,7 @@ def test_a_store_whose_spec_does_not_parse_stalls():
 
 def test_a_survey_of_many_fits_into_an_order():
     """The limit is one that an order has room for."""
-    (create,) = decide(_look(survey_wanted=True, living=tuple(map(str, range(6_000)))), SETTINGS).actions
+    (create,) = decide(_look(survey="", living=tuple(map(str, range(6_000)))), SETTINGS).actions
 
     assert CreateJob is type(create)
 
