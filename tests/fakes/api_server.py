@@ -64,6 +64,9 @@ class ApiServer:
         stored = self.objects.get(path)
         if stored is None or stored["metadata"]["uid"] != body["metadata"]["uid"]:
             return refused(404, "NotFound")
+        version = stored["metadata"]["resourceVersion"]
+        if body["metadata"].get("resourceVersion", version) != version:
+            return refused(409, "Conflict")
         meta = stored["metadata"] | {"resourceVersion": str(next(self._versions))}
         self.objects[path] = {**stored, "metadata": meta, "status": body["status"]}
         return web.json_response(self.objects[path])

@@ -106,7 +106,7 @@ def _left_behind(world: World, living: set[str]) -> str | None:
         return None  # a store that is made anew does not know whose files it finds; an inventory has one author
     for claim in STORES.values():
         volume = world.cluster.volume(claim)
-        known = living | world.cluster.zombies | world.oracle.untold
+        known = living | world.cluster.zombies
         if volume is not None and (left := volume.owners() - known):
             return f"files of {sorted(left)} are left on '{claim}'"
     return None

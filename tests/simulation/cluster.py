@@ -77,7 +77,7 @@ class Cluster:
         body = self._server.find(CLAIMS, claim)
         if body is None or body["status"]["phase"] == "Lost":
             return None
-        return self.volumes.setdefault(claim, Volume())
+        return self.volumes.setdefault(body["spec"]["volumeName"], Volume())
 
     # One look of each controller
 
@@ -196,13 +196,13 @@ class Cluster:
     def _go_on(self, uid: str) -> None:
         process = self.processes.get(uid)
         if process is not None and uid not in self._untold:
-            ended = process.stop(self._clock) if self._is_superseded(process) else process.go_on(self._clock)
+            ended = process.stop(self._clock) if self._is_superseded(uid, process) else process.go_on(self._clock)
             self._tell(uid, process, ended)
 
-    def _is_superseded(self, process: Process) -> bool:
-        """Whether its name is another fetch's by now: a late one that published would take the other's folder over."""
+    def _is_superseded(self, uid: str, process: Process) -> bool:
+        """Whether its name is another fetch's by now, while no Pod tells of it: one of a node that was given up."""
         order = process.order
-        if not isinstance(order, FetchOrder):
+        if not isinstance(order, FetchOrder) or self.pod(uid) is not None:
             return False
         body = self._server.find(MODELFETCHES, order.name)
         return body is not None and body["metadata"]["uid"] != order.owner

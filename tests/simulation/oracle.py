@@ -39,8 +39,6 @@ class Oracle:
         self.most_slots: Counter[str] = Counter()
         self.claim_lost_at = float("-inf")
         self.ready_ever = 0
-        self.untold: set[str] = set()
-        """Fetches that went before their status told of an attempt: the operator does not know that they have files."""
         self._server = server
         self._cluster = cluster
         self._hashes: dict[tuple[str, int], str] = {}
@@ -71,8 +69,6 @@ class Oracle:
         uid, generation = body["metadata"]["uid"], body["metadata"]["generation"]
         if kind == "DELETED":
             del self._fetches[uid]
-            if "attempt" not in body["status"]:
-                self.untold.add(uid)
             return
         self._fetches[uid] = body
         if (uid, generation) not in self._hashes:

@@ -292,8 +292,8 @@ def a_claim_goes(world: World) -> None:
 
 @rule(6)
 def a_claim_is_there_again(world: World) -> None:
-    """With the volume that it had."""
-    world.make_claim(world.random.choice(tuple(STORES.values())))
+    """With the volume that it had, or with another one."""
+    world.make_claim(world.random.choice(tuple(STORES.values())), anew=world.random.random() < 0.3)
 
 
 @rule(3)

@@ -70,10 +70,13 @@ class Server:
         return self._store(resource, "MODIFIED", {**body, **parts})
 
     def apply_status(self, resource: Resource, name: str, body: Object) -> Object:
-        """Store a status as a whole; raises KubeError where the object is gone (404) or another one (409)."""
+        """Store a status as a whole; raises KubeError where the object is gone (404), another one or changed (409)."""
         stored = self.get(resource, name)
         if body["metadata"].get("uid") not in (None, stored["metadata"]["uid"]):
             raise KubeError(409, "Conflict", "Precondition failed: UID in precondition does not match")
+        version = stored["metadata"]["resourceVersion"]
+        if body["metadata"].get("resourceVersion", version) != version:
+            raise KubeError(409, "Conflict", "the object has been modified")
         return self.update(resource, stored, status=body["status"])
 
     def delete(

@@ -55,6 +55,8 @@ class World:
         self.trouble: deque[str] = deque()
         """What happens to the next requests, in this order."""
         self.store_was_deleted = False
+        self.volumes_made: Counter[str] = Counter()
+        """How many volumes each claim has had after its first."""
         self.happened: Counter[str] = Counter()
         self._failures = _Failures()
 
@@ -210,11 +212,13 @@ class World:
 
     # Objects
 
-    def make_claim(self, name: str) -> None:
-        """There is a bound claim of that name."""
+    def make_claim(self, name: str, *, anew: bool = False) -> None:
+        """There is a bound claim of that name; one that was not there may have a volume that nobody has used."""
         body = self.server.find(CLAIMS, name)
         if body is None:
-            self.server.create(CLAIMS, {"metadata": {"name": name}, "status": {"phase": "Bound"}})
+            self.volumes_made[name] += anew
+            spec = {"volumeName": f"pv-{name}-{self.volumes_made[name]}"}
+            self.server.create(CLAIMS, {"metadata": {"name": name}, "spec": spec, "status": {"phase": "Bound"}})
         else:
             self.server.update(CLAIMS, body, status={"phase": "Bound"})
         self.cluster.look_again()

@@ -69,6 +69,12 @@ class ArtifactStatus(StatusModel):
         default=0, ge=0, description="Files that nothing but the transfer itself vouches for.", examples=[0]
     )
     published_at: Timestamp = Field(description="When it was published.", examples=["2026-01-31T12:00:00Z"])
+    volume_name: str | None = Field(
+        default=None,
+        max_length=253,
+        description="The PersistentVolume that has the files: behind a claim that is made anew may be another one.",
+        examples=["pvc-0b5b1d1c-6c6f-4a45-9d5c-6f5a4f6d8c0e"],
+    )
 
 
 class ProgressStatus(StatusModel):

@@ -257,6 +257,12 @@ class ModelStoreStatus(StatusModel):
     fetches: FetchCounts | None = Field(
         default=None, description="How many ModelFetches use this store.", examples=[{"total": 12, "ready": 8}]
     )
+    volume_name: str | None = Field(
+        default=None,
+        max_length=253,
+        description="The PersistentVolume behind the claim; when it is another one, every fetch looks for its files.",
+        examples=["pvc-0b5b1d1c-6c6f-4a45-9d5c-6f5a4f6d8c0e"],
+    )
     inventory: str | None = Field(
         default=None,
         max_length=96,

@@ -60,25 +60,20 @@ class Applier:
             raise Refused(f"a Job '{action.name}' exists that is not this resource's; delete it")
         self._learn(JOBS, found)
 
-    async def status(self, resource: Resource, meta: Any, status: dict[str, Any]) -> bool:
-        """Write the whole status of the object with this uid; False where it is gone, which is no error.
+    async def status(self, resource: Resource, meta: Any, status: dict[str, Any]) -> None:
+        """Write the whole status of the version that was looked at.
 
         Raises KubeError; a conflict says that the object has changed or is another one, and is worth another look.
         """
+        version = {"resourceVersion": meta.resource_version} if meta.resource_version else {}
         body = {
-            "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+            "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid, **version},
             "status": status,
         }
-        try:
-            stored = await self._kube.apply(
-                resource, meta.namespace, meta.name, body, manager=FIELD_MANAGER, subresource="status"
-            )
-        except KubeError as error:
-            if error.is_not_found:
-                return False
-            raise
+        stored = await self._kube.apply(
+            resource, meta.namespace, meta.name, body, manager=FIELD_MANAGER, subresource="status"
+        )
         self._learn(resource, stored)
-        return True
 
 
 def _identity(job: Object) -> tuple[Any, Any]:

@@ -31,22 +31,21 @@ class Claims:
         """Take note of what a fetch asks for; returns True where it gave a slot or a place in the queue back."""
         meta = fetch.metadata
         store = (meta.namespace, fetch.spec.store_ref.name)
-        before = self._claim_of(meta.uid)
-        self.drop(meta.uid)
+        before = self.drop(meta.uid)
         self._store_of[meta.uid] = store
         key = Key(MODELFETCHES.kind, meta.namespace, meta.name)
         self._by_store[store][meta.uid] = (_claimant(fetch, claim), key)
         self.running += claim == "active"
         return before in ("active", "waiting") and claim == "none"
 
-    def drop(self, uid: str) -> bool:
-        """Forget a fetch; returns True where it held a slot or a place in the queue."""
+    def drop(self, uid: str) -> Claim:
+        """Forget a fetch; returns what it held: a slot, a place in the queue, or nothing."""
         before = self._claim_of(uid)
         store = self._store_of.pop(uid, None)
         if store is not None:
             self._by_store[store].pop(uid, None)
             self.running -= before == "active"
-        return before in ("active", "waiting")
+        return before
 
     def _claim_of(self, uid: str) -> Claim:
         store = self._store_of.get(uid)

@@ -18,7 +18,7 @@ from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.metrics import Metrics
-from modelfetch.controller.mirror import Key, Mirror, Object, key_of
+from modelfetch.controller.mirror import Key, Mirror, Object, key_of, uid_of
 from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job, read_store
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.queue import KeyedQueue
@@ -27,7 +27,7 @@ from modelfetch.controller.vigil import Vigil
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
 from modelfetch.core.actions import CreateJob
-from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, fetch_order, spec_hash
+from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, NAME_ANNOTATION, fetch_order, spec_hash
 from modelfetch.core.observed import Observed, Settings, Wanted
 from modelfetch.core.status import differs_in_substance, dump
 from modelfetch.kube.client import Kube, KubeError, Resource
@@ -110,9 +110,9 @@ class Loop:
 
     def _store_changed(self, body: Object) -> bool:
         """Whether what fetches go by is new: the counts in a status change with each of them and concern none."""
-        conditions = (body.get("status") or {}).get("conditions") or ()
-        ready = [c.get("status") for c in conditions if c.get("type") == "Ready"]
-        mark = (body["metadata"]["uid"], body["metadata"].get("generation"), ready)
+        status = body.get("status") or {}
+        ready = [c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"]
+        mark = (body["metadata"]["uid"], body["metadata"].get("generation"), ready, status.get("volumeName"))
         key = key_of(MODELSTORES, body)
         before = self._store_marks.get(key)
         self._store_marks[key] = mark
@@ -123,7 +123,7 @@ class Loop:
         meta = body["metadata"]
         labels = meta.get("labels") or {}
         uid = labels.get(FETCH_LABEL)
-        name = (meta.get("annotations") or {}).get("modelfetch.io/fetch-name")
+        name = (meta.get("annotations") or {}).get(NAME_ANNOTATION)
         if uid and name:
             self.queue.add(Key(MODELFETCHES.kind, meta["namespace"], name))
             return
@@ -145,11 +145,12 @@ class Loop:
 
     def _fetch_gone(self, body: Object) -> None:
         meta, store_key = body["metadata"], self._store_key(body)
-        if self._claims.drop(str(meta["uid"])):
+        held = self._claims.drop(str(meta["uid"]))
+        if held != "none":
             self._wake_next(store_key)
         self._written.pop(str(meta["uid"]), None)
         keeps = (body.get("spec") or {}).get("deletionPolicy") == "Retain"
-        if owners_with_files([body]):
+        if held == "active" or owners_with_files([body]):  # a Job may have been made that no status tells of yet
             target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"], retain=keeps)
             self._gone[store_key].add(target)
         self.queue.add(store_key)
@@ -195,15 +196,24 @@ class Loop:
             (JOBS, MANAGED_SELECTOR),
             (PODS, MANAGED_SELECTOR),
         ):
-            before = {str(body["metadata"]["uid"]) for body in self.mirror.all(resource)}
+            before = self.mirror.moment(resource)
             listed = [body for ns in self._namespaces for body in await self._kube.list(resource, ns, labels=labels)]
-            for body in self.mirror.missing_from(resource, listed):
-                if str(body["metadata"]["uid"]) in before:  # one that came during the list is not missing
-                    self._forget(resource, body)
+            for body in self.mirror.missing_from(resource, listed, before):
+                self._forget(resource, body)
             for body in listed:
                 if notice is not None:
                     notice(resource, body, self.mirror.get(key_of(resource, body)))
-                self.mirror.put(resource, body)
+                self.mirror.answered(resource, body, before)
+
+    async def _ask(self, resource: Resource, key: Key) -> None:
+        """Take in what the API server itself says of an object: what a write has met is not what the mirror knows."""
+        before = self.mirror.moment(resource)
+        known = before.objects.get(key)
+        found = await self._kube.find(resource, key.namespace, key.name)
+        if known is not None and (found is None or uid_of(found) != uid_of(known)):
+            self._forget(resource, known)
+        if found is not None:
+            self.mirror.answered(resource, found, before)
 
     def _enqueue_all(self) -> None:
         for resource in (MODELSTORES, MODELFETCHES):
@@ -369,7 +379,15 @@ class Loop:
             self.queue.schedule_sooner(key, due_s)
             return False
         self._written[meta.uid] = self._clock.monotonic()
-        return await self._applier.status(resource, meta, status)
+        try:
+            await self._applier.status(resource, meta, status)
+        except KubeError as error:
+            if error.is_conflict or error.is_not_found:
+                await self._ask(resource, key)
+            if error.is_not_found and not self._is_there(key, meta.uid):
+                return False
+            raise
+        return True
 
     def _look_again(self, key: Key, at: datetime | None, now: datetime) -> None:
         if at is None:

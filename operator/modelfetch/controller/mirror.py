@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from modelfetch.core.job import FETCH_LABEL, STORE_LABEL
+from modelfetch.core.job import FETCH_LABEL, NAME_ANNOTATION, STORE_LABEL
 from modelfetch.kube.client import Resource
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 
@@ -33,8 +33,16 @@ def key_of(resource: Resource, body: Object) -> Key:
     return Key(resource.kind, meta.get("namespace", ""), meta["name"])
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What was known of a kind when the API server was asked about it: objects, and the uids of those that had gone."""
+
+    objects: dict[Key, Object]
+    gone: frozenset[str]
+
+
 class Mirror:
-    """Objects by key; an older version never replaces a newer one."""
+    """Objects by key; of what comes by itself, an older version never replaces a newer one."""
 
     def __init__(self) -> None:
         self._objects: dict[Key, Object] = {}
@@ -43,27 +51,47 @@ class Mirror:
 
     def put(self, resource: Resource, body: Object) -> bool:
         """Take in a version of an object; returns False where a newer one, or its end, is known."""
-        if _uid(body) in self._gone:
+        if uid_of(body) in self._gone:
             return False
         key = key_of(resource, body)
         old = self._objects.get(key)
         if old is not None and version_of(old) > version_of(body):
             return False  # of another uid, too: a list is ahead of a watch that still tells of the one before
+        self._take(resource, key, body)
+        return True
+
+    def moment(self, resource: Resource) -> Moment:
+        """Return what is known of a kind now, to be handed in with what the server answers."""
+        return Moment({key_of(resource, body): body for body in self.all(resource)}, frozenset(self._gone))
+
+    def answered(self, resource: Resource, body: Object, since: Moment) -> None:
+        """Take in what the server answered when it was asked at `since`.
+
+        Where nothing has come meanwhile it is right, even if it is older than what is known or tells of an object that
+        was thought gone: then etcd was restored, and what is known is of a history that is no more (F26).
+        """
+        key, uid = key_of(resource, body), uid_of(body)
+        if self._objects.get(key) is not since.objects.get(key) or (uid in self._gone and uid not in since.gone):
+            self.put(resource, body)
+            return
+        self._gone.pop(uid, None)
+        self._take(resource, key, body)
+
+    def _take(self, resource: Resource, key: Key, body: Object) -> None:
         self._forget(key)
         body["metadata"].pop("managedFields", None)
         self._objects[key] = _slim(resource, body)
         for index in _indexes(resource, body):
             self._members[index].add(key)
-        return True
 
     def remove(self, resource: Resource, body: Object) -> Object | None:
         """Take note that an object is gone; returns what was known, unless another one has its name by now."""
-        self._gone[_uid(body)] = None
+        self._gone[uid_of(body)] = None
         if len(self._gone) > TOMBSTONES:
             del self._gone[next(iter(self._gone))]
         key = key_of(resource, body)
         old = self._objects.get(key)
-        if old is None or _uid(old) != _uid(body):
+        if old is None or uid_of(old) != uid_of(body):
             return None
         self._forget(key)
         return old
@@ -105,17 +133,19 @@ class Mirror:
         """Return the Pods that a Job controls, by owner uid."""
         return self._of(("pod-of-job", uid))
 
-    def pods_of_fetch(self, uid: str) -> list[Object]:
-        """Return the Pods labelled with a fetch's uid, whether their Job is still there or not."""
-        return self._of(("pod-of-fetch", uid))
+    def made_for(self, resource: Resource, namespace: str, name: str) -> list[Object]:
+        """Return the Jobs, or the Pods, that were made for a fetch of this name, whichever of them it was."""
+        return self._of(("made-for", resource.kind, namespace, name))
 
     def _of(self, index: tuple[str, ...]) -> list[Object]:
         return [self._objects[key] for key in self._members.get(index, ())]
 
-    def missing_from(self, resource: Resource, listed: Iterable[Object]) -> list[Object]:
-        """Return the known objects of a kind that a full list does not hold (any more, under that uid)."""
-        uids = {_uid(body) for body in listed}
-        return [body for body in self.all(resource) if _uid(body) not in uids]
+    def missing_from(self, resource: Resource, listed: Iterable[Object], since: Moment) -> list[Object]:
+        """Return the known objects of a kind that a full list, asked for at `since`, does not hold under that uid."""
+        uids = {uid_of(body) for body in listed}
+        before = {uid_of(body) for body in since.objects.values()}  # one that came during the list is not missing
+        missing = before - uids
+        return [body for body in self.all(resource) if uid_of(body) in missing]
 
 
 _RESOURCES = {resource.kind: resource for resource in (MODELFETCHES, MODELSTORES, JOBS, PODS)}
@@ -128,17 +158,19 @@ def _indexes(resource: Resource, body: Object) -> list[tuple[str, ...]]:
 
 def _relations(resource: Resource, body: Object, namespace: str) -> list[tuple[str, ...]]:
     meta = body["metadata"]
-    labels = meta.get("labels") or {}
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    made_for: list[tuple[str, ...]] = []
+    if NAME_ANNOTATION in annotations:
+        made_for.append(("made-for", resource.kind, namespace, annotations[NAME_ANNOTATION]))
     if resource is MODELFETCHES:
         ref = (body.get("spec") or {}).get("storeRef") or {}
         return [("store", namespace, ref.get("name", "default"))]
     if resource is JOBS:
-        of_store = [("job-of-store", namespace, labels.get(STORE_LABEL, ""))]
-        return of_store + ([("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
+        of_fetch = [("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else []
+        return [("job-of-store", namespace, labels.get(STORE_LABEL, "")), *of_fetch, *made_for]
     if resource is PODS:
         owners = [owner["uid"] for owner in meta.get("ownerReferences") or () if owner.get("controller")]
-        of_jobs = [("pod-of-job", uid) for uid in owners]
-        return of_jobs + ([("pod-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else [])
+        return [*(("pod-of-job", uid) for uid in owners), *made_for]
     return []
 
 
@@ -151,7 +183,8 @@ def _slim(resource: Resource, body: Object) -> Object:
     return body
 
 
-def _uid(body: Object) -> str:
+def uid_of(body: Object) -> str:
+    """Return an object's uid, empty without one."""
     return str(body["metadata"].get("uid", ""))
 
 

@@ -22,20 +22,24 @@ from modelfetch.controller.mirror import Key, Mirror, Object
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.controller.silences import Silences
 from modelfetch.core import job as jobs
-from modelfetch.core.observed import UNKNOWN, JobSeen, Observed, PodEnd, PodSeen, Slot, Unknown
+from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodEnd, PodSeen, Slot, Unknown
 from modelfetch.core.store import StoreObserved
 from modelfetch.errors import sanitise
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
 from modelfetch.report import Report, parse
 
 READS_PER_S = 20.0
 """Log and event reads over all Pods (design.md section 3)."""
 CLAIM_FRESH_S = 5.0
+WRITERS = (JOBS, PODS)
+"""Until these have ended somebody may write: a Job that the garbage collector deletes goes before its Pod has ended."""
 LOG_BYTES = 16 * 1024
 _GIVEN_UP = frozenset(("DeletionByTaintManager", "DeletionByPodGC"))
 """Reasons for which the cluster ends a Pod without waiting for the word of its node."""
 _UNSEEN_END = "ContainerStatusUnknown"
+_DIGITS = 9
+"""Of a number that somebody may have written on a Job; more of them are none of ours."""
 
 
 class Observer:
@@ -47,7 +51,7 @@ class Observer:
         self._claims = claims
         self._clock = clock
         self._budget = Budget(READS_PER_S, clock.monotonic)
-        self._claim_phases: dict[tuple[str, str], tuple[float, str | Unknown | None]] = {}
+        self._claims_read: dict[tuple[str, str], tuple[float, ClaimSeen | Unknown | None]] = {}
         self._complaints = Complaints(kube, clock, self._budget)
         self._silences = Silences(clock.monotonic)
 
@@ -67,12 +71,13 @@ class Observer:
             spec_error=spec_error,
             store=store,
             store_error=store_error,
-            claim_phase=await self._claim_phase(store) if needs_claim and isinstance(store, ModelStore) else UNKNOWN,
+            claim=await self._claim(store) if needs_claim and isinstance(store, ModelStore) else UNKNOWN,
             jobs=seen,
             pods=pods,
             reports=reports,
             slot=self._slot(fetch, store),
             running=self._claims.running,
+            predecessor_runs=self._predecessor_runs(meta),
         )
 
     def forget(self, body: Object) -> None:
@@ -88,31 +93,42 @@ class Observer:
 
     def _writing(self, namespace: str, living: tuple[str, ...]) -> frozenset[str]:
         """Return the uids of fetches that are gone whose Pods may still run."""
-        # Both are asked: a Job that the garbage collector deletes goes before its Pod has ended.
-        running = [job for job in self._mirror.in_namespace(JOBS, namespace) if read_job(job).result == "Running"]
-        running += [pod for pod in self._mirror.in_namespace(PODS, namespace) if not read_end(pod).terminated]
-        uids = {str((body["metadata"].get("labels") or {}).get(jobs.FETCH_LABEL, "")) for body in running}
-        return frozenset(uids - {"", *living})
+        there = frozenset(("", *living))
+        return frozenset(
+            _fetch_of(body)
+            for resource in WRITERS
+            for body in self._mirror.in_namespace(resource, namespace)
+            if _fetch_of(body) not in there and _may_run(resource, body)
+        )
+
+    def _predecessor_runs(self, meta: ObjectMeta) -> bool:
+        """Whether a Pod of a fetch that had this name before may still run."""
+        return any(
+            _fetch_of(body) != meta.uid and _may_run(resource, body)
+            for resource in WRITERS
+            for body in self._mirror.made_for(resource, meta.namespace, meta.name)
+        )
 
     def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
         if store is None:
             return Slot(granted=False, position=1)
         return self._claims.slot(fetch, store.spec.slots)
 
-    async def _claim_phase(self, store: ModelStore) -> str | Unknown | None:
-        """Return the claim's phase, None where it does not exist; asked at most every few seconds."""
+    async def _claim(self, store: ModelStore) -> ClaimSeen | Unknown | None:
+        """Return the claim, None where it does not exist; asked at most every few seconds."""
         key = (store.metadata.namespace, store.spec.claim_name)
-        known = self._claim_phases.get(key)
+        known = self._claims_read.get(key)
         if known is not None and self._clock.monotonic() - known[0] < CLAIM_FRESH_S:
             return known[1]
-        phase: str | Unknown | None
+        claim: ClaimSeen | Unknown | None
         try:
             body = await self._kube.find(CLAIMS, *key)
-            phase = None if body is None else str((body.get("status") or {}).get("phase", "Pending"))
+            claim = None if body is None else read_claim(body)
         except KubeError:
-            phase = UNKNOWN
-        self._claim_phases[key] = (self._clock.monotonic(), phase)
-        return phase
+            claim = UNKNOWN
+        if not isinstance(claim, ClaimSeen) or claim.volume:  # the volume of one that waits may be there at once
+            self._claims_read[key] = (self._clock.monotonic(), claim)
+        return claim
 
     async def _look_at_job(
         self, namespace: str, body: Object, pods: dict[str, PodSeen], reports: dict[str, Report]
@@ -178,7 +194,7 @@ class Observer:
             now=self._clock.now(),
             store=store,
             spec_error=spec_error,
-            claim_phase=await self._claim_phase(store) if spec_error is None else UNKNOWN,
+            claim=await self._claim(store) if spec_error is None else UNKNOWN,
             counts=self._claims.counts(meta.namespace, meta.name, fetches),
             owners=owners,
             gone=gone,
@@ -236,6 +252,20 @@ def _first_problem(error: ValidationError) -> str:
     return sanitise(f"{where}: {first['msg']}")
 
 
+def read_claim(body: Object) -> ClaimSeen:
+    """Return the narrow view of a PersistentVolumeClaim."""
+    return ClaimSeen(
+        phase=str((body.get("status") or {}).get("phase", "Pending")),
+        uid=str(body["metadata"].get("uid", "")),
+        volume=str((body.get("spec") or {}).get("volumeName") or ""),
+    )
+
+
+def _claim_of(annotation: Any) -> ClaimSeen | None:
+    uid, _, volume = annotation.partition("/") if isinstance(annotation, str) else ("", "", "")
+    return ClaimSeen(uid=uid, volume=volume) if uid else None
+
+
 def read_job(body: Object) -> JobSeen:
     """Return the narrow view of a Job."""
     meta, status = body["metadata"], body.get("status") or {}
@@ -258,11 +288,22 @@ def read_job(body: Object) -> JobSeen:
         failure_reason=str((failed or {}).get("reason", "")),
         finished_at=datetime.fromisoformat(end["lastTransitionTime"]) if end else None,
         volume=str(annotations.get(jobs.VOLUME_ANNOTATION, "")),
+        claim=_claim_of(annotations.get(jobs.CLAIM_ANNOTATION)),
         made_of=str(annotations.get(jobs.MADE_OF_ANNOTATION, "")),
         pods_ended=int(status.get("failed") or 0) + int(status.get("succeeded") or 0),
         pods_open=_pods_open(status),
         proven=tuple(name for name in str(annotations.get(jobs.ENDED_ANNOTATION, "")).split(",") if name),
     )
+
+
+def _fetch_of(body: Object) -> str:
+    """Return the uid of the fetch that a Job or Pod is labelled with, empty without one."""
+    return str((body["metadata"].get("labels") or {}).get(jobs.FETCH_LABEL, ""))
+
+
+def _may_run(resource: Resource, body: Object) -> bool:
+    """Whether a Job may still make Pods, or a Pod's processes may still run."""
+    return read_job(body).result == "Running" if resource is JOBS else not read_end(body).terminated
 
 
 def _pods_open(status: Object) -> int:
@@ -272,7 +313,8 @@ def _pods_open(status: Object) -> int:
 
 
 def _number(text: Any) -> int:
-    return int(text) if isinstance(text, str) and text.isdigit() else 0
+    is_number = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    return int(text) if is_number else 0
 
 
 def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:

@@ -16,7 +16,7 @@ from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained, failed_step_of, timestamp
 from modelfetch.core.job import Attempt, fetch_job, job_name, made_of
 from modelfetch.core.look import Look
-from modelfetch.core.observed import Observed, Settings, Unknown, Wanted
+from modelfetch.core.observed import ClaimSeen, Observed, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Obstacle, Published, obstacle
 from modelfetch.core.status import artifact_status, attempt_status, last_error
 from modelfetch.errors import FetchError
@@ -99,12 +99,18 @@ def is_suspended(look: Look) -> FetchDecision | None:
 
 
 def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
-    """No two writers: a new attempt waits until the Pods of every other Job of this fetch have ended."""
-    if look.job is not None or not look.older_jobs:
+    """No two writers: a new attempt waits until the Pods of every other Job of this fetch have ended.
+
+    Those of a deleted fetch of the same name, too: what they publish late would make the folder theirs, and a removal
+    of theirs would take away what was published since.
+    """
+    if look.job is not None:
         return None
-    if all(job.result != "Running" for job in look.older_jobs):
+    runs = any(job.result == "Running" for job in look.older_jobs)
+    if not runs and not look.seen.predecessor_runs:
         return None
-    standing = Standing("working", "Pending", "Progressing", "waits for the Pod of an earlier attempt to end")
+    whose = "attempt" if runs else "ModelFetch of this name"
+    standing = Standing("working", "Pending", "Progressing", f"waits for the Pod of an earlier {whose} to end")
     found = (obstacle(job, look.seen.pods.get(job.uid), look.now) for job in look.older_jobs)
     lost = next((blocked for blocked in found if blocked is not None and blocked.reason is Reason.NODE_LOST), None)
     if look.is_ready or lost is not None:
@@ -115,13 +121,19 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
 def volume_is_gone(look: Look) -> FetchDecision | None:
     """What was published on a claim that is no more is not there, whatever a report says; the next attempt looks."""
     store = look.seen.store
-    if not isinstance(store, ModelStore) or look.seen.claim_phase not in (None, "Lost"):
+    if not isinstance(store, ModelStore) or isinstance(look.seen.claim, Unknown):
         return None
     if not look.is_ready and not isinstance(look.outcome(), Published):
         return None
     job = look.job
     actions: tuple[Action, ...] = () if job is None else (DeleteJob(job.name, job.uid),)
-    return replace(_blocked(look, *_claim_problem(look, store), artifact=None), actions=actions)
+    if not _has_claim(look):
+        return replace(_blocked(look, *_claim_problem(look, store), artifact=None), actions=actions)
+    if not look.has_other_volume:
+        return None
+    words = f"PersistentVolumeClaim '{store.spec.claim_name}' has another volume: looks for the files there"
+    status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
+    return Decision(actions, status, look.now + timedelta(seconds=POLL_S))
 
 
 def attempt_published(look: Look) -> FetchDecision | None:
@@ -132,7 +144,7 @@ def attempt_published(look: Look) -> FetchDecision | None:
     store = look.seen.store
     if not isinstance(store, ModelStore):
         return _store_gone(look)
-    artifact = artifact_status(outcome, store.spec.claim_name, store.spec.path or "")
+    artifact = artifact_status(outcome, store.spec.claim_name, store.spec.path or "", look.claim_volume)
     standing = _published(artifact)
     status = look.say(
         standing,
@@ -231,10 +243,10 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
     store = look.seen.store
     if store is None:
         return _store_gone(look)
-    if isinstance(store, Unknown) or isinstance(look.seen.claim_phase, Unknown):
+    if isinstance(store, Unknown) or isinstance(look.seen.claim, Unknown):
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
-    if look.seen.claim_phase in (None, "Lost"):
+    if not _has_claim(look):
         return _blocked(look, *_claim_problem(look, store))
     refusal = look.seen.refusal or _told_refusal(look)
     if refusal is not None:
@@ -258,10 +270,12 @@ def _told_refusal(look: Look) -> str | None:
 
 def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchDecision:
     assert look.wanted.order is not None, "an order that cannot be made was refused by spec_is_invalid"
+    assert isinstance(look.seen.claim, ClaimSeen), "a claim that is not there was told of by _start"
     name = job_name(look.meta.uid, look.wanted.spec_hash, number)
     order = look.wanted.order.model_copy(update={"attempt": name, "ended": look.ended})
+    attempt_of = Attempt(look.wanted.spec_hash, number, failures, look.seen.claim)
     try:
-        manifest = fetch_job(look.fetch, store, look.settings, order, Attempt(look.wanted.spec_hash, number, failures))
+        manifest = fetch_job(look.fetch, store, look.settings, order, attempt_of)
     except FetchError as error:
         return _stalled(look, error.reason, error.message)
     attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
@@ -293,8 +307,12 @@ def _store_gone(look: Look) -> FetchDecision:
     return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' {problem}")
 
 
+def _has_claim(look: Look) -> bool:
+    return isinstance(look.seen.claim, ClaimSeen) and look.seen.claim.is_usable
+
+
 def _claim_problem(look: Look, store: ModelStore) -> tuple[Reason, str]:
-    state = "does not exist" if look.seen.claim_phase is None else "lost its volume"
+    state = "does not exist" if look.seen.claim is None else "lost its volume"
     return Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{store.spec.claim_name}' {state}"
 
 

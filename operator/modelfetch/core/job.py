@@ -6,7 +6,7 @@ is reliability.md B5, line by line; tests/cluster asks the real restricted Pod S
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelfetch.api.fetch import ModelFetch, ModelFetchSpec
@@ -14,7 +14,7 @@ from modelfetch.api.meta import API_VERSION, GROUP, ObjectMeta, parse_duration_s
 from modelfetch.api.order import FetchOrder, Order, OrderLimits, OrderTransfer, Selection, dump
 from modelfetch.api.source import HuggingFaceSource
 from modelfetch.api.store import ModelStore, Resources
-from modelfetch.core.observed import Settings
+from modelfetch.core.observed import ClaimSeen, Settings
 
 CONTAINER = "fetcher"
 VOLUME_PATH = "/volume"
@@ -35,6 +35,9 @@ FAILURES_ANNOTATION = f"{GROUP}/failures"
 VOLUME_ANNOTATION = f"{GROUP}/volume"
 MADE_OF_ANNOTATION = f"{GROUP}/made-of"
 ENDED_ANNOTATION = f"{GROUP}/ended"
+NAME_ANNOTATION = f"{GROUP}/fetch-name"
+CLAIM_ANNOTATION = f"{GROUP}/claim"
+"""`uid/volume`: the store's claim when the Job was made, and the name of its volume, empty where it had none yet."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "modelfetch-operator"}
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=modelfetch-operator"
 
@@ -43,11 +46,12 @@ _DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Which attempt a Job is: of which spec, the how manieth, after how many counted failures."""
+    """Which attempt a Job is: of which spec, the how manieth, after how many counted failures, on which claim."""
 
     spec_hash: str
     number: int
     failures: int
+    claim: ClaimSeen = field(default_factory=ClaimSeen)
 
 
 def spec_hash(spec: ModelFetchSpec) -> str:
@@ -148,7 +152,8 @@ def fetch_job(
             FAILURES_ANNOTATION: str(attempt.failures),
             VOLUME_ANNOTATION: volume_of(store),
             MADE_OF_ANNOTATION: made_of(store, settings),
-            f"{GROUP}/fetch-name": meta.name,
+            NAME_ANNOTATION: meta.name,
+            CLAIM_ANNOTATION: f"{attempt.claim.uid}/{attempt.claim.volume}",
             **({ENDED_ANNOTATION: ",".join(order.ended)} if order.ended else {}),
         },
         store=store,

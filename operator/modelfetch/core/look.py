@@ -13,7 +13,7 @@ from modelfetch.core import retry
 from modelfetch.core.conditions import Standing, timestamp
 from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, volume_of
-from modelfetch.core.observed import JobSeen, Observed, PodSeen, Settings, Wanted
+from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodSeen, Settings, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
 from modelfetch.core.status import assemble, attempt_status
 from modelfetch.reasons import TABLE, Reason
@@ -48,6 +48,22 @@ class Look:
     def volume(self) -> str | None:
         """Where the store's files are, None while there is no store to ask."""
         return volume_of(self.seen.store) if isinstance(self.seen.store, ModelStore) else None
+
+    @property
+    def claim_volume(self) -> str | None:
+        """The PersistentVolume behind the store's claim, as the status tells where the claim was not read now."""
+        told = self.status.artifact.volume_name if self.status.artifact is not None else None
+        return (self.seen.claim.volume or told) if isinstance(self.seen.claim, ClaimSeen) else told
+
+    @property
+    def has_other_volume(self) -> bool:
+        """True when the files are on another volume than the claim of that name has now."""
+        claim, job, artifact = self.seen.claim, self.job, self.status.artifact
+        if not isinstance(claim, ClaimSeen):
+            return False
+        if self.is_ready and artifact is not None and artifact.volume_name is not None:
+            return artifact.volume_name != claim.volume
+        return job is not None and job.claim is not None and not claim.has_files_of(job.claim)
 
     @property
     def job(self) -> JobSeen | None:

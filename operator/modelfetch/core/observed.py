@@ -52,6 +52,25 @@ class PodEnd:
 
 
 @dataclass(frozen=True)
+class ClaimSeen:
+    """A PersistentVolumeClaim: its phase, and what tells it from another of its name, or with another volume."""
+
+    phase: str = "Bound"
+    uid: str = ""
+    volume: str = ""
+    """Name of its PersistentVolume, which never changes once it is set; empty until then."""
+
+    @property
+    def is_usable(self) -> bool:
+        """A claim that waits for its first consumer is as ready as it can be: the first fetch binds it."""
+        return self.phase != "Lost"
+
+    def has_files_of(self, other: "ClaimSeen") -> bool:
+        """Whether what was written through `other` is here: it is the same claim, or one with the same volume."""
+        return self.uid == other.uid or (bool(self.volume) and self.volume == other.volume)
+
+
+@dataclass(frozen=True)
 class JobSeen:
     """A Job that carries our labels."""
 
@@ -71,6 +90,8 @@ class JobSeen:
     finished_at: datetime | None = None
     volume: str = ""
     """Where it puts its files, by job.volume_of."""
+    claim: ClaimSeen | None = None
+    """The claim as it was when the Job was made; None for a Job of an operator that did not write it down."""
     made_of: str = ""
     """What its Pod was made of, by job.made_of."""
     refusal: str | None = None
@@ -134,7 +155,7 @@ class Observed:
     store: ModelStore | Unknown | None = UNKNOWN
     store_error: str | None = None
     """What the stored spec of the store breaks; `store` is None then."""
-    claim_phase: str | Unknown | None = UNKNOWN
+    claim: ClaimSeen | Unknown | None = UNKNOWN
     jobs: tuple[JobSeen, ...] = ()
     pods: dict[str, PodSeen] = field(default_factory=dict)
     """Newest Pod by Job uid."""
@@ -144,6 +165,8 @@ class Observed:
     refusal: str | None = None
     running: int = 0
     """Attempts that run now, over all stores."""
+    predecessor_runs: bool = False
+    """Whether a Pod of an earlier ModelFetch of this name may still run."""
 
     @property
     def meta(self) -> ObjectMeta:

@@ -53,8 +53,8 @@ def progress_status(progress: Progress, read_at: datetime) -> ProgressStatus:
     return ProgressStatus(percent=percent, updated_at=timestamp(read_at), **progress.model_dump())
 
 
-def artifact_status(published: Published, claim_name: str, root: str) -> ArtifactStatus:
-    """Return the artifact as consumers address it: a path on the claim, not in the store."""
+def artifact_status(published: Published, claim_name: str, root: str, volume: str | None) -> ArtifactStatus:
+    """Return the artifact as consumers address it: a path on the claim, not in the store; `volume` is behind that."""
     artifact = published.artifact
     path = f"{root}/{artifact.path}" if root else artifact.path
     return ArtifactStatus(
@@ -66,6 +66,7 @@ def artifact_status(published: Published, claim_name: str, root: str) -> Artifac
         bytes=artifact.bytes,
         self_asserted=artifact.self_asserted,
         published_at=timestamp(published.at),
+        volume_name=volume,
     )
 
 

@@ -16,7 +16,7 @@ from modelfetch.core import conditions, retry
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained
 from modelfetch.core.job import store_job
-from modelfetch.core.observed import JobSeen, Settings, Unknown
+from modelfetch.core.observed import ClaimSeen, JobSeen, Settings, Unknown
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
 
@@ -42,7 +42,7 @@ class StoreObserved:
 
     now: datetime
     store: ModelStore
-    claim_phase: str | Unknown | None
+    claim: ClaimSeen | Unknown | None
     counts: FetchCounts
     owners: frozenset[str]
     gone: tuple[RemovalTarget, ...] = ()
@@ -109,7 +109,7 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
 
 
 def _usable(seen: StoreObserved) -> bool:
-    return seen.claim_phase not in (None, "Lost") and not isinstance(seen.claim_phase, Unknown)
+    return isinstance(seen.claim, ClaimSeen) and seen.claim.is_usable
 
 
 def _created(seen: StoreObserved, settings: Settings, order: Order) -> StoreDecision:
@@ -147,6 +147,7 @@ def _decision(seen: StoreObserved, actions: tuple[Action, ...] = (), *, again_s:
         conditions=conditions.make(_standing(seen), old.conditions, generation, seen.now, steps=()),
         fetches=seen.counts,
         inventory=inventory(seen.owners) if settled else UNSETTLED,
+        volume_name=(seen.claim.volume or None) if isinstance(seen.claim, ClaimSeen) else old.volume_name,
     )
     counted = seen.owners if settled else None
     return StoreDecision(actions, status, seen.now + timedelta(seconds=again_s), counted=counted)
@@ -156,11 +157,10 @@ def _standing(seen: StoreObserved) -> Standing:
     if seen.spec_error is not None:
         return Standing("stalled", "Failed", Reason.SPEC_INVALID, explained(Reason.SPEC_INVALID, seen.spec_error))
     claim = seen.store.spec.claim_name
-    if isinstance(seen.claim_phase, Unknown):
+    if isinstance(seen.claim, Unknown):
         return Standing("working", "Pending", "Pending", f"reads PersistentVolumeClaim '{claim}'")
-    if seen.claim_phase in (None, "Lost"):
-        state = "does not exist" if seen.claim_phase is None else "lost its volume"
+    if not _usable(seen):
+        state = "does not exist" if seen.claim is None else "lost its volume"
         message = explained(Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{claim}' {state}")
         return Standing("blocked", "Pending", Reason.STORAGE_NOT_READY, message)
-    # A claim that waits for its first consumer is as ready as it can be: the first fetch binds it.
     return Standing("ready", "Ready", "Available", f"PersistentVolumeClaim '{claim}' is there")

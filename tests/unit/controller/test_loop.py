@@ -11,7 +11,7 @@ from modelfetch.controller.loop import Loop
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
 from tests.fakes.api_server import api_server
 
@@ -210,6 +210,63 @@ def test_fetches_deleted_together_are_all_removed():
     (order,) = _in_world(scenario).made("remove")
 
     assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
+
+
+def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
+    """Its Job was made, and may have published before it was stopped; nothing but the slot it held tells of that."""
+
+    async def scenario(world):
+        world.server.during = lambda method, path: (
+            method == "PATCH" and path.endswith("/one/status") and world.delete("one")
+        )
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        await world.look()
+        for path in [path for path in world.server.objects if path.startswith(BATCH)]:
+            world.loop.seen(JOBS, "DELETED", world.server.objects.pop(path))
+        world.loop._enqueue_all()
+        await world.look()
+
+    (order,) = _in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_what_a_silent_watch_hides_is_found_by_a_write(is_made_again):
+    """The fetch is gone, or another has its name: no second Job is made for it, and the other one gets its own."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        again = _stored(gen.fetch("one"), 300)
+        again["metadata"]["uid"] = "another"
+        del world.server.objects[f"{FETCHES}/one"]
+        if is_made_again:
+            world.server.objects[f"{FETCHES}/one"] = again
+        await world.look()
+        world.loop._enqueue_all()
+        await world.look()
+
+    world = _in_world(scenario)
+
+    assert ["uid-one"] == [order["owner"] for order in world.made("fetch")]
+    assert ([], ["another"])[is_made_again] == [b["metadata"]["uid"] for b in world.loop.mirror.all(MODELFETCHES)]
+
+
+def test_a_status_does_not_overwrite_what_it_has_not_seen():
+    """The fetch was edited meanwhile: the old spec's status is refused, the new spec is looked at."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
+        newer = _stored(gen.fetch("one", suspend=True, priority=3), 11, generation=2)
+        world.server.objects[f"{FETCHES}/one"] = newer
+        await world.look()
+        assert {} == world.server.objects[f"{FETCHES}/one"]["status"]
+        world.loop._enqueue_all()
+        await world.look()
+
+    status = _in_world(scenario).server.objects[f"{FETCHES}/one"]["status"]
+
+    assert ("Suspended", 2) == (status["phase"], status["observedGeneration"])
 
 
 @pytest.mark.parametrize(("policy", "retain"), [("Delete", False), ("Retain", True)])

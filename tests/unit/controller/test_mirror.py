@@ -87,9 +87,40 @@ def test_a_full_list_tells_what_is_gone():
     mirror = Mirror()
     mirror.put(MODELFETCHES, _object("a", "u1"))
     mirror.put(MODELFETCHES, _object("b", "u2"))
-    gone = mirror.missing_from(MODELFETCHES, [_object("a", "u3"), _object("b", "u2")])
+    before = mirror.moment(MODELFETCHES)
+    mirror.put(MODELFETCHES, _object("c", "u4"))
+    gone = mirror.missing_from(MODELFETCHES, [_object("a", "u3"), _object("b", "u2")], before)
 
-    assert ["u1"] == [body["metadata"]["uid"] for body in gone]
+    assert ["u1"] == [body["metadata"]["uid"] for body in gone], "'c' came while the server answered"
+
+
+def test_an_answer_of_a_restored_server_counts():
+    """After etcd was restored versions are lower, and who was deleted since the backup is there again (F26)."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(version=9, status="after the backup"))
+    mirror.remove(MODELFETCHES, _object("b", "u2"))
+    before = mirror.moment(MODELFETCHES)
+    for body in (_object(version=4, status="restored"), _object("b", "u2", version=3)):
+        mirror.answered(MODELFETCHES, body, before)
+
+    assert "restored" == mirror.get(KEY)["status"]
+    assert mirror.get(Key("ModelFetch", "demo", "b")) is not None
+
+
+def test_what_came_while_the_server_answered_is_newer_than_the_answer():
+    """A change and an end that a watch has told of meanwhile are not undone."""
+    mirror = Mirror()
+    mirror.put(MODELFETCHES, _object(version=4))
+    mirror.put(MODELFETCHES, _object("b", "u2", version=5))
+    before = mirror.moment(MODELFETCHES)
+    mirror.put(MODELFETCHES, _object(version=6))
+    mirror.remove(MODELFETCHES, _object("b", "u2"))
+    for body in (_object(version=4), _object("b", "u2", version=5), _object("c", "u3", version=7)):
+        mirror.answered(MODELFETCHES, body, before)
+
+    assert {("a", "6"), ("c", "7")} == {
+        (body["metadata"]["name"], body["metadata"]["resourceVersion"]) for body in mirror.all(MODELFETCHES)
+    }
 
 
 def test_managed_fields_are_not_kept():

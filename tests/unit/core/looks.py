@@ -8,13 +8,14 @@ from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.store import ModelStore
 from modelfetch.core import fetch as core
 from modelfetch.core.job import fetch_order, job_name, made_of, spec_hash, volume_of
-from modelfetch.core.observed import JobSeen, Observed, PodEnd, PodSeen, Settings, Slot, Wanted
+from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodEnd, PodSeen, Settings, Slot, Wanted
 from modelfetch.core.status import dump
 from modelfetch.reasons import Reason
 from modelfetch.report import Artifact, Report, Resolved
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 SETTINGS = Settings(image="example.com/modelfetch:1")
+CLAIM = ClaimSeen("Bound", "claim-uid", "pv-1")
 UID = "11111111-2222-3333-4444-555555555555"
 ARTIFACT = Artifact(
     digest="sha256:" + "a" * 64, path="models/demo/minilm/c0ffee-aaaa", commit="c" * 40, files=2, bytes=2048
@@ -51,9 +52,7 @@ def fetch(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = No
 
 def look(of: ModelFetch | None = None, **changes: Any) -> Observed:
     """Return a look with a store, a bound claim, a free slot and no Job."""
-    seen = Observed(
-        now=NOW, fetch=of or fetch(), store=store(), claim_phase="Bound", slot=Slot(granted=True, position=1)
-    )
+    seen = Observed(now=NOW, fetch=of or fetch(), store=store(), claim=CLAIM, slot=Slot(granted=True, position=1))
     return replace(seen, **changes)
 
 
@@ -91,6 +90,7 @@ def job(of: ModelFetch | None = None, attempt: int = 1, **changes: Any) -> JobSe
         created_at=NOW - timedelta(seconds=30),
         volume=volume_of(store()),
         made_of=made_of(store(), SETTINGS),
+        claim=CLAIM,
     )
     return replace(seen, **changes)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.core.events import Event, events, manifest, name_of
-from modelfetch.core.observed import Slot
+from modelfetch.core.observed import ClaimSeen, Slot
 from modelfetch.core.status import dump
 from modelfetch.reasons import Reason
 from tests.unit.core.looks import (
@@ -64,7 +64,7 @@ READY = said(replace(ready(), jobs=(job(result="Complete", finished_at=NOW),)))
 SUSPENDED = said(look(fetch({"suspend": True})))
 INVALID = said(look(spec_error="spec.source: wrong"))
 NO_STORE = said(look(store=None))
-NO_CLAIM = said(look(claim_phase=None))
+NO_CLAIM = said(look(claim=None))
 UNSCHEDULABLE = running(phase="Pending", unschedulable="0/3 nodes are available: 3 Insufficient memory")
 LESS_UNSCHEDULABLE = running(phase="Pending", unschedulable="0/4 nodes are available: 4 Insufficient memory")
 NO_SECRET = running(phase="Pending", mount_failure='secret "hub" not found')
@@ -112,7 +112,7 @@ STEPS = {
         ["!Evicted 2"],
     ),
     "stalls beside what is published": (READY, background(Reason.SOURCE_NOT_FOUND), ["Started 2", "!SourceNotFound 2"]),
-    "the claim is lost": (READY, said(replace(ready(), claim_phase="Lost")), ["!StorageNotReady 1"]),
+    "the claim is lost": (READY, said(replace(ready(), claim=ClaimSeen("Lost"))), ["!StorageNotReady 1"]),
 }
 
 

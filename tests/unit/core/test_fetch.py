@@ -8,7 +8,7 @@ import pytest
 
 from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.job import job_name, spec_hash
-from modelfetch.core.observed import UNKNOWN, Slot
+from modelfetch.core.observed import UNKNOWN, ClaimSeen, Slot
 from modelfetch.core.status import dump
 from modelfetch.reasons import TABLE, Reason
 from tests.unit.core import looks
@@ -39,7 +39,7 @@ def test_the_first_status_already_says_ready_false_and_reconciling():
 
 def test_a_missing_store_is_explained():
     """A fetch that names no existing ModelStore waits, with the reason, a remedy and the time of the next look."""
-    decision = decide(looks.look(store=None, claim_phase=UNKNOWN))
+    decision = decide(looks.look(store=None, claim=UNKNOWN))
 
     assert ("False", "StorageNotReady") == condition(decision, "Ready")
     assert decision.status.next_retry_time == "2026-11-21T12:00:30Z"
@@ -47,10 +47,10 @@ def test_a_missing_store_is_explained():
     assert () == decision.actions
 
 
-@pytest.mark.parametrize("phase", [None, "Lost"])
-def test_a_claim_that_is_missing_or_lost_is_explained(phase):
+@pytest.mark.parametrize("claim", [None, ClaimSeen("Lost")])
+def test_a_claim_that_is_missing_or_lost_is_explained(claim):
     """Without a usable claim no Job is made, and the message names the claim."""
-    decision = decide(looks.look(claim_phase=phase))
+    decision = decide(looks.look(claim=claim))
 
     assert ("False", "StorageNotReady") == condition(decision, "StorageReady")
     assert "'models'" in decision.status.last_error.message
@@ -59,7 +59,7 @@ def test_a_claim_that_is_missing_or_lost_is_explained(phase):
 
 def test_a_claim_that_was_not_read_is_not_treated_as_missing():
     """Not looked is not absent: the fetch waits a moment instead of reporting a missing claim."""
-    decision = decide(looks.look(claim_phase=UNKNOWN))
+    decision = decide(looks.look(claim=UNKNOWN))
 
     assert ("False", "Pending") == condition(decision, "Ready")
     assert decision.status.last_error is None
@@ -80,6 +80,17 @@ def test_the_queue_position_stands_in_no_condition():
     first, second = (decide(looks.look(slot=Slot(granted=False, position=n))) for n in (7, 8))
 
     assert first.status.conditions == second.status.conditions
+
+
+def test_no_attempt_begins_while_a_pod_of_a_deleted_fetch_of_its_name_runs():
+    """What that publishes late would make the folder its own, and the removal of it would take the new files away."""
+    waiting = looks.look(predecessor_runs=True)
+    decision = decide(waiting)
+    after = looks.after(waiting, predecessor_runs=False)
+
+    assert () == decision.actions
+    assert "an earlier ModelFetch of this name" in str(decision.status.conditions)
+    assert [CreateJob] == [type(action) for action in decide(after).actions]
 
 
 def test_a_running_attempt_shows_its_progress():
@@ -108,12 +119,12 @@ def test_a_ready_fetch_needs_no_job():
     assert () == decision.actions
 
 
-@pytest.mark.parametrize("phase", [None, "Lost"])
-def test_ready_ends_with_the_claim(phase):
+@pytest.mark.parametrize("claim", [None, ClaimSeen("Lost")])
+def test_ready_ends_with_the_claim(claim):
     """No claim, no files: not Ready, and the old Job's word is not taken again once there is another claim."""
-    seen = replace(looks.ready(), claim_phase=phase)
+    seen = replace(looks.ready(), claim=claim)
     decision = decide(seen)
-    again = looks.after(seen, claim_phase="Bound", jobs=(), pods={}, reports={}, now=NOW + timedelta(seconds=1))
+    again = looks.after(seen, claim=looks.CLAIM, jobs=(), pods={}, reports={}, now=NOW + timedelta(seconds=1))
 
     assert ("False", "StorageNotReady") == condition(decision, "Ready")
     assert (None, True) == (decision.status.artifact, decision.status.next_retry_time is not None)
@@ -121,14 +132,50 @@ def test_ready_ends_with_the_claim(phase):
     assert [CreateJob] == [type(action) for action in decide(again).actions]
 
 
+OTHER_VOLUME = ClaimSeen("Bound", "another-uid", "pv-2")
+
+
+@pytest.mark.parametrize("claim", [OTHER_VOLUME, ClaimSeen("Pending", "another-uid")])
+@pytest.mark.parametrize("job_is_there", [True, False])
+def test_ready_ends_with_another_volume(claim, job_is_there):
+    """A claim that was made anew under its name has none of the files: they are fetched again, by another attempt."""
+    seen = looks.after(looks.ready())
+    gone = replace(seen, claim=claim, **({} if job_is_there else {"jobs": (), "pods": {}, "reports": {}}))
+    decision = decide(gone)
+    again = looks.after(gone, jobs=(), pods={}, reports={})
+    (create,) = decide(again).actions
+
+    assert ("False", "Progressing") == condition(decision, "Ready")
+    assert "another volume" in str(decision.status.conditions)
+    assert (None, [DeleteJob] * job_is_there) == (decision.status.artifact, [type(a) for a in decision.actions])
+    assert job_name(UID, spec_hash(looks.fetch().spec), 2) == create.name
+
+
+def test_what_was_published_on_a_claim_that_is_another_by_now_makes_nothing_ready():
+    """The Job ended while no operator ran, and its claim was made anew before one looked."""
+    decision = decide(replace(looks.ready(), claim=OTHER_VOLUME))
+
+    assert ("False", "Progressing") == condition(decision, "Ready")
+
+
+def test_ready_stays_with_the_volume():
+    """A claim made anew for the same volume has the files; a claim that is bound late is the same claim."""
+    seen = looks.after(looks.ready())
+    early = looks.job(result="Complete", finished_at=NOW, claim=ClaimSeen("Pending", "claim-uid"))
+
+    assert ("True", "Available") == condition(decide(replace(seen, claim=ClaimSeen("Bound", "new", "pv-1"))), "Ready")
+    assert ("True", "Available") == condition(decide(replace(looks.ready(), jobs=(early,))), "Ready")
+    assert "pv-1" == seen.fetch.status.artifact.volume_name
+
+
 def test_a_claim_that_was_not_read_takes_no_ready():
     """Not looked is not absent."""
-    assert ("True", "Available") == condition(decide(replace(looks.ready(), claim_phase=UNKNOWN)), "Ready")
+    assert ("True", "Available") == condition(decide(replace(looks.ready(), claim=UNKNOWN)), "Ready")
 
 
 def test_an_invalid_store_is_explained():
     """The fetch names the store and its field; nothing is made from guessed values."""
-    decision = decide(looks.look(store=None, store_error="is invalid: spec.slots: too small", claim_phase=UNKNOWN))
+    decision = decide(looks.look(store=None, store_error="is invalid: spec.slots: too small", claim=UNKNOWN))
 
     assert ("False", "StorageNotReady") == condition(decision, "Ready")
     assert "'default' is invalid: spec.slots" in decision.status.last_error.message

@@ -8,6 +8,7 @@ import pytest
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import FetchCounts, ModelStoreStatus
 from modelfetch.core.actions import CreateJob, DeleteJob
+from modelfetch.core.observed import ClaimSeen
 from modelfetch.core.store import StoreObserved, decide, inventory
 from modelfetch.report import Report
 from tests.unit.core import looks
@@ -18,7 +19,7 @@ GONE = RemovalTarget(namespace="demo", name="minilm", owner="gone-uid")
 
 def _look(**changes):
     seen = StoreObserved(
-        now=NOW, store=looks.store(), claim_phase="Bound", counts=FetchCounts(total=1), owners=frozenset({"a"})
+        now=NOW, store=looks.store(), claim=looks.CLAIM, counts=FetchCounts(total=1), owners=frozenset({"a"})
     )
     return replace(seen, **changes)
 
@@ -38,10 +39,10 @@ def test_a_store_with_its_claim_is_ready():
     assert ("Ready", "True") == (ready.type, ready.status)
 
 
-@pytest.mark.parametrize("phase", [None, "Lost"])
-def test_a_store_without_a_usable_claim_says_so(phase):
+@pytest.mark.parametrize("claim", [None, ClaimSeen("Lost")])
+def test_a_store_without_a_usable_claim_says_so(claim):
     """The reason is StorageNotReady and the message names the claim."""
-    ready, reconciling = decide(_look(claim_phase=phase), SETTINGS).status.conditions
+    ready, reconciling = decide(_look(claim=claim), SETTINGS).status.conditions
 
     assert ("False", "StorageNotReady") == (ready.status, ready.reason)
     assert ("Reconciling", True) == (reconciling.type, "'models'" in ready.message)
@@ -163,4 +164,4 @@ def test_a_survey_of_many_fits_into_an_order():
 
 def test_a_missing_claim_is_looked_for_soon():
     """It is not watched; whoever waits for the store waits for this look."""
-    assert NOW + timedelta(seconds=30) == decide(_look(claim_phase=None), SETTINGS).again_at
+    assert NOW + timedelta(seconds=30) == decide(_look(claim=None), SETTINGS).again_at

@@ -180,7 +180,7 @@ def test_a_failure_long_ago_is_told_before_the_next_attempt():
 def test_a_failure_and_what_hinders_the_next_attempt_are_not_told_in_turn():
     """Each status written brings a look: telling of the failure again would go on as fast as the server answers."""
     due = NOW + timedelta(seconds=10)
-    hindered = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE), now=due, claim_phase=None)
+    hindered = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE), now=due, claim=None)
     told = looks.after(hindered)
 
     assert "StorageNotReady" == told.fetch.status.last_error.reason
