@@ -3,6 +3,8 @@
 Comes in: a Connection, of which only the address and the CA are used; requests. Goes out: the server's answers.
 """
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +18,8 @@ from tests.api_faults.exchange import Answered, Headers
 
 _HOP = frozenset(("host", "connection", "keep-alive", "transfer-encoding", "content-length", "accept-encoding"))
 """Headers between two neighbours. Nobody is asked to pack: a body is read here, too."""
+_GOODBYE_S = 30.0
+"""Seconds in which the server answers a goodbye."""
 _PATIENT = aiohttp.ClientTimeout(total=None, connect=10)
 
 
@@ -28,9 +32,19 @@ class Upstream:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Hold connections to the server for the time of the block."""
-        connector = aiohttp.TCPConnector(ssl=self._connection.ssl_context(), limit=0)
+        made: list[socket.socket] = []
+
+        def make(address: aiohttp.AddrInfoType) -> socket.socket:
+            made.append(socket.socket(*address[:3]))
+            return made[-1]
+
+        connector = aiohttp.TCPConnector(ssl=self._connection.ssl_context(), limit=0, socket_factory=make)
         async with aiohttp.ClientSession(connector=connector, read_bufsize=WATCH_LINE_LIMIT) as self._session:
             yield
+        # The session does not wait for a connection whose request was broken off: that says goodbye by TLS first.
+        async with asyncio.timeout(_GOODBYE_S):
+            while any(one.fileno() >= 0 for one in made):
+                await asyncio.sleep(0.01)
 
     @asynccontextmanager
     async def ask(self, request: web.BaseRequest, target: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:

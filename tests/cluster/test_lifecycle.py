@@ -122,6 +122,7 @@ def test_killed_start_is_cleaned_by_down(environ: Environ) -> None:
     """A starter that was killed in the middle leaves processes; `down` finds and ends all of them."""
     argv = [sys.executable, "-m", "modelfetch.devcluster", "up", "--name", "one", "--only-control-plane"]
     with subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starter:
+        # Two, since the first that is seen may be the launcher of the other, which ends.
         begun = eventually(lambda: "one" in list_names(environ) and len(processes_of("one", environ).members()) >= 2)
         starter.kill()
     processes = processes_of("one", environ)
@@ -129,7 +130,7 @@ def test_killed_start_is_cleaned_by_down(environ: Environ) -> None:
     told = statuses(environ)
     down("one", environ, lambda _: None)
 
-    assert (True, True, True) == (begun, len(orphans) >= 2, "unfinished" in told)
+    assert (True, True, True) == (begun, orphans != [], "unfinished" in told)
     assert ([], []) == (processes.members(), left(environ))
 
 
@@ -145,6 +146,7 @@ def test_interrupted_start_cleans_up_itself(environ: Environ, number: signal.Sig
     with subprocess.Popen(
         argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     ) as starter:
+        # Two, since the first that is seen may be the launcher of the other, which ends.
         begun = eventually(lambda: "one" in list_names(environ) and len(processes_of("one", environ).members()) >= 2)
         processes = processes_of("one", environ)
         starter.send_signal(number)
