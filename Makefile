@@ -1,5 +1,6 @@
-# `make help` lists everything. Nothing here needs root, and nothing outside this folder and the user's cache and state
-# folders changes. Only `make disk-tools`, a part of `make test`, installs a package, where it runs as root.
+# `make help` lists everything. Nothing here but `make e2e` needs root, and nothing outside this folder and the user's cache
+# and state folders changes. Only `make disk-tools`, a part of `make test`, and `make node-tools`, a part of `make e2e`,
+# install packages, where they run as root.
 
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
@@ -12,7 +13,7 @@ export PYTHON UV UPGRADE BASE IMAGE BUILDER SOAK_SECONDS
 ## Getting started
 
 help: ## Show this list
-	@sed -nE -e 's/^## (.*)/\n\1/p' -e 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' -e 's/^#= /  /p' $(MAKEFILE_LIST) \
+	@sed -nE -e 's/^## (.*)/\n\1/p' -e 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' -e 's/^#= /  /p' $(MAKEFILE_LIST) \
 		| expand -t 24
 
 setup: ## Make .venv with the locked packages (repeated at once: nothing to do)
@@ -42,6 +43,9 @@ test-unit: setup ## Run the tests that need no cluster
 
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
+
+e2e: setup tools node-tools ## Run real Jobs on a real node of containerd, runc and kubelet (root; cold 10 minutes)
+	@$(PY) -m modelfetch.devcluster.realnode $(PYTEST) tests/e2e -m e2e --junitxml $(REPORTS)/e2e.xml $(ARGS)
 
 soak: setup disk-tools ## Run the store's random tests with ever new seeds, 15 minutes long
 	@scripts/soak.sh
@@ -87,6 +91,9 @@ tools: setup ## Build Helm for the tests of the chart, where there is none (cold
 disk-tools: ## Install xfsprogs as root where apt is, for the tests that cut the power; else nothing
 	@scripts/disk-tools.sh
 
+node-tools: ## Install containerd, runc, buildah and the like as root where apt is, for make e2e; else nothing
+	@scripts/node-tools.sh
+
 lock: ## Write requirements/ again from pyproject.toml
 	@scripts/lock.sh
 
@@ -115,4 +122,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test soak test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test e2e soak test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit

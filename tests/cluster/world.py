@@ -132,7 +132,7 @@ def condition(status: Object, type_: str) -> tuple[str, str] | None:
 
 
 @contextlib.contextmanager
-def new_world(summary: Summary, volume: Path) -> Iterator[World]:
+def new_world(summary: Summary, volume: Path, kind: type[Workspace] = Workspace) -> Iterator[World]:
     """Yield a world of its own; afterwards its namespace is on its way out and its volume object is gone.
 
     Fails where any status that was written meanwhile breaks kstatus' rules.
@@ -142,7 +142,7 @@ def new_world(summary: Summary, volume: Path) -> Iterator[World]:
 
     async def create() -> None:
         async with Kube(connection) as kube:
-            await create_workspace(kube, Workspace(name, volume))
+            await create_workspace(kube, kind(name, volume))
 
     async def remove() -> list[Object]:
         async with Kube(connection) as kube:

@@ -1,6 +1,6 @@
 """The TLS files of one cluster: one authority, whose own key is never written, and what it signed.
 
-Goes out, into a folder: `ca.crt`; `apiserver.{crt,key}`; `node.{crt,key}` for the process node's log server;
+Goes out, into a folder: `ca.crt`; `apiserver.{crt,key}`; `node.{crt,key}` for the log server of the cluster's node;
 `kubelet-client.{crt,key}`, the API server's identity towards that node; `service-account.key`. All keys are mode 0600.
 """
 
@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 SERVICE_ADDRESS = "10.96.0.1"
-"""What Pods would know the API server by: the first address of controlplane.py's service range."""
+"""What Pods know the API server by: the first address of controlplane.py's service range."""
+REAL_NODE_ADDRESS = "10.244.0.1"
+"""The address of a real node (realnode/), where its kubelet serves logs."""
 _LIFETIME = timedelta(days=3650)
 _CLOCK_SKEW = timedelta(hours=1)
 
@@ -37,7 +39,7 @@ def write_certificates(folder: Path, now: datetime) -> None:
     server = ExtendedKeyUsageOID.SERVER_AUTH
     names = ["localhost", "127.0.0.1", "kubernetes.default.svc", SERVICE_ADDRESS]
     _issue(folder / "apiserver", authority, "kube-apiserver", server, names)
-    _issue(folder / "node", authority, "process-node", server, ["localhost", "127.0.0.1"])
+    _issue(folder / "node", authority, "process-node", server, ["localhost", "127.0.0.1", REAL_NODE_ADDRESS])
     _issue(folder / "kubelet-client", authority, "kube-apiserver-kubelet-client", ExtendedKeyUsageOID.CLIENT_AUTH, [])
     _write(folder / "service-account.key", _key_pem(generate_private_key(SECP256R1())), 0o600)
 

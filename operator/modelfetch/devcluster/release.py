@@ -12,6 +12,8 @@ from pathlib import Path
 
 GO_MODULE = Path(__file__).parent / "controlplane"
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+NODE_BINARIES = ("kube-scheduler", "kubelet")
+"""What a real node (realnode/) needs besides, of the same release."""
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 

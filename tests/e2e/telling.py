@@ -1,0 +1,59 @@
+"""What a ModelFetch told on its way, and what a test changes to make it tell something."""
+
+import json
+from typing import Any
+
+from tests.cluster.world import Object, World, condition, until
+
+
+def reasons(world: World, name: str = "model") -> set[str]:
+    """Return every reason that any version of the status gave, in its condition Ready or as last error."""
+    statuses = [version.get("status") or {} for version in world.versions(name)]
+    told = {status["lastError"]["reason"] for status in statuses if status.get("lastError")}
+    return told | {ready[1] for status in statuses if (ready := condition(status, "Ready"))}
+
+
+def wait_reason(world: World, reason: str, name: str = "model", within_s: float = 60.0) -> str:
+    """Return the message of the condition Ready once it is False for this reason."""
+    status = world.wait(name, lambda seen: condition(seen, "Ready") == ("False", reason), within_s)
+    return str(next(item["message"] for item in status["conditions"] if item["type"] == "Ready"))
+
+
+def wait_ready(world: World, name: str = "model") -> Object:
+    """Return the status once it is Ready."""
+    return world.wait_phase(name, "Ready")
+
+
+def patch(world: World, kind: str, name: str, spec: Object) -> None:
+    """Change fields of an object's spec."""
+    world.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def set_job_template(world: World, template: Object | None) -> None:
+    """Afterwards the operator knows what the administrator wants of the fetch Pods of the default store."""
+    patch(world, "modelstore", "default", {"jobTemplate": template})
+    generation = world.get("modelstore", "default")["metadata"]["generation"]
+    world.kubectl(
+        "wait", f"--for=jsonpath={{.status.observedGeneration}}={generation}", "modelstore/default", "--timeout=60s"
+    )
+
+
+def pod_of(world: World, job: str) -> Object:
+    """Return the only Pod of a Job."""
+    (pod,) = world.all("pods", "-l", f"job-name={job}")
+    return pod
+
+
+def wait_pods_gone(world: World, job: str) -> None:
+    """Return when no Pod of a Job is there."""
+    until(lambda: not world.all("pods", "-l", f"job-name={job}"), lambda: f"a Pod of {job} stays")
+
+
+def restricted_pod(name: str, command: list[str], **spec: Any) -> Object:
+    """Return a Pod of the project's image that the restricted level accepts; `spec` goes over the Pod's own."""
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": "main", "image": spec.pop("image"), "command": command, "securityContext": security}
+    container |= spec.pop("container", {})
+    pod_security = {"runAsNonRoot": True, "runAsUser": 1001, "seccompProfile": {"type": "RuntimeDefault"}}
+    rest = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "securityContext": pod_security, **spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container], **rest}}
