@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 
 import pytest
 
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
+from modelfetch.devcluster.workspace import Workspace
 from tests.cluster.outcome import wait_settled
 from tests.cluster.world import Object, World, repo, slow, until
 
@@ -116,3 +118,39 @@ def test_a_store_that_is_new_takes_nothing_away(world, operator, hub):
     assert WEIGHTS == tree_of(world, "a")
     assert MIB == status["progress"]["bytesReused"], json.dumps(status)
     assert [] == [request.path for request in hub.requests[asked:] if request.port == "cdn"]
+
+
+class OtherWorkspace(Workspace):
+    """The same claim, bound to another volume."""
+
+    @property
+    def volume_name(self) -> str:
+        """Name of the volume."""
+        return f"{self.namespace}-other"
+
+
+def test_a_claim_made_anew_takes_ready_back_until_the_files_are_there_again(world, operator, hub, tmp_path):
+    """Behind the same name is an empty volume now; another attempt fills it, and the status tells which one it is."""
+    operator.start_and_wait()
+    world.fetch("a", repo(hub, "acme/a"))
+    first = world.wait_phase("a", "Ready")["artifact"]
+    operator.kill()
+    other = OtherWorkspace(world.namespace, tmp_path / "other")
+    other.folder.mkdir()
+    world.kubectl("delete", "jobs", "--all", "--cascade=foreground", "--timeout=60s")  # their Pods hold the claim
+    world.kubectl("delete", "pvc", "models", "--timeout=60s")
+    world.apply(*other.objects()[1:3])
+    try:
+        operator.start_and_wait()
+        status = world.wait("a", lambda s: (s.get("artifact") or {}).get("volumeName") == other.volume_name)
+    finally:
+        world.kubectl("delete", "pv", other.volume_name, "--wait=false")
+    is_ready = [(version.get("status") or {}).get("phase") == "Ready" for version in world.versions("a")]
+
+    assert (f"{world.namespace}-models", "Ready", 2) == (
+        first["volumeName"],
+        status["phase"],
+        status["attempt"]["number"],
+    )
+    assert (other.folder / first["path"] / WEIGHTS).exists()
+    assert [False, True, False, True] == [truth for truth, _ in groupby(is_ready)]

@@ -64,14 +64,14 @@ class Observer:
         bodies = self._mirror.jobs_of_fetch(meta.uid)
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         store, store_error = self._store_of(fetch)
-        needs_claim = isinstance(store, ModelStore) and not any(job.result == "Running" for job in seen)
+        runs = any(job.result == "Running" and not _has_ended(reports.get(job.uid)) for job in seen)
         return Observed(
             now=self._clock.now(),
             fetch=fetch,
             spec_error=spec_error,
             store=store,
             store_error=store_error,
-            claim=await self._claim(store) if needs_claim and isinstance(store, ModelStore) else UNKNOWN,
+            claim=await self._claim(store) if isinstance(store, ModelStore) and not runs else UNKNOWN,
             jobs=seen,
             pods=pods,
             reports=reports,
@@ -259,6 +259,10 @@ def read_claim(body: Object) -> ClaimSeen:
         uid=str(body["metadata"].get("uid", "")),
         volume=str((body.get("spec") or {}).get("volumeName") or ""),
     )
+
+
+def _has_ended(report: Report | None) -> bool:
+    return report is not None and report.event == "result"
 
 
 def _claim_of(annotation: Any) -> ClaimSeen | None:

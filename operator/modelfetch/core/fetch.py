@@ -144,6 +144,8 @@ def attempt_published(look: Look) -> FetchDecision | None:
     store = look.seen.store
     if not isinstance(store, ModelStore):
         return _store_gone(look)
+    if isinstance(look.seen.claim, Unknown) and not look.is_ready:  # it may be another one by now
+        return Decision((), look.say(_running(look)), look.now + timedelta(seconds=UNKNOWN_RETRY_S), "active")
     artifact = artifact_status(outcome, store.spec.claim_name, store.spec.path or "", look.claim_volume)
     standing = _published(artifact)
     status = look.say(

@@ -23,6 +23,11 @@ class Workspace:
     namespace: str
     folder: Path
 
+    @property
+    def volume_name(self) -> str:
+        """Name of the PersistentVolume."""
+        return f"{self.namespace}-{CLAIM}"
+
     def objects(self) -> list[Object]:
         """Return namespace, volume, claim and store in the order in which they are created."""
         return [self._namespace(), self._volume(), self._claim(), self._store()]
@@ -35,7 +40,7 @@ class Workspace:
         return {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": f"{self.namespace}-{CLAIM}"},
+            "metadata": {"name": self.volume_name},
             "spec": {
                 "capacity": {"storage": _SIZE},
                 "accessModes": ["ReadWriteMany"],
@@ -54,7 +59,7 @@ class Workspace:
             "spec": {
                 "accessModes": ["ReadWriteMany"],
                 "storageClassName": "",
-                "volumeName": f"{self.namespace}-{CLAIM}",
+                "volumeName": self.volume_name,
                 "resources": {"requests": {"storage": _SIZE}},
             },
         }

@@ -144,10 +144,14 @@ def success() -> Report:
 _RESOLVED = Resolved(revision="main", commit="c" * 40, total_bytes=2048, file_count=2)
 
 
+def published() -> Observed:
+    """Return the first look at a fetch after its attempt published."""
+    return look(jobs=(job(result="Complete", finished_at=NOW),), pods={"job-1": pod()}, reports={"job-1": success()})
+
+
 def ready() -> Observed:
     """Return the look at a fetch whose attempt published, with that already in its status."""
-    seen = look(jobs=(job(result="Complete", finished_at=NOW),), pods={"job-1": pod()}, reports={"job-1": success()})
-    return after(seen)
+    return after(published())
 
 
 def condition(seen: core.FetchDecision, type_: str) -> tuple[str, str] | None:

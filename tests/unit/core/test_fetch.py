@@ -139,8 +139,7 @@ OTHER_VOLUME = ClaimSeen("Bound", "another-uid", "pv-2")
 @pytest.mark.parametrize("job_is_there", [True, False])
 def test_ready_ends_with_another_volume(claim, job_is_there):
     """A claim that was made anew under its name has none of the files: they are fetched again, by another attempt."""
-    seen = looks.after(looks.ready())
-    gone = replace(seen, claim=claim, **({} if job_is_there else {"jobs": (), "pods": {}, "reports": {}}))
+    gone = replace(looks.ready(), claim=claim, **({} if job_is_there else {"jobs": (), "pods": {}, "reports": {}}))
     decision = decide(gone)
     again = looks.after(gone, jobs=(), pods={}, reports={})
     (create,) = decide(again).actions
@@ -153,24 +152,32 @@ def test_ready_ends_with_another_volume(claim, job_is_there):
 
 def test_what_was_published_on_a_claim_that_is_another_by_now_makes_nothing_ready():
     """The Job ended while no operator ran, and its claim was made anew before one looked."""
-    decision = decide(replace(looks.ready(), claim=OTHER_VOLUME))
+    decision = decide(replace(looks.published(), claim=OTHER_VOLUME))
 
     assert ("False", "Progressing") == condition(decision, "Ready")
 
 
 def test_ready_stays_with_the_volume():
     """A claim made anew for the same volume has the files; a claim that is bound late is the same claim."""
-    seen = looks.after(looks.ready())
+    seen = looks.ready()
     early = looks.job(result="Complete", finished_at=NOW, claim=ClaimSeen("Pending", "claim-uid"))
 
     assert ("True", "Available") == condition(decide(replace(seen, claim=ClaimSeen("Bound", "new", "pv-1"))), "Ready")
-    assert ("True", "Available") == condition(decide(replace(looks.ready(), jobs=(early,))), "Ready")
+    assert ("True", "Available") == condition(decide(replace(looks.published(), jobs=(early,))), "Ready")
     assert "pv-1" == seen.fetch.status.artifact.volume_name
 
 
 def test_a_claim_that_was_not_read_takes_no_ready():
     """Not looked is not absent."""
     assert ("True", "Available") == condition(decide(replace(looks.ready(), claim=UNKNOWN)), "Ready")
+
+
+def test_ready_waits_until_the_claim_was_read():
+    """Which volume has the files is a part of it; the API server did not answer, and is asked again."""
+    decision = decide(replace(looks.published(), claim=UNKNOWN))
+
+    assert ("False", "Progressing") == condition(decision, "Ready")
+    assert (NOW + timedelta(seconds=5), ()) == (decision.again_at, decision.actions)
 
 
 def test_an_invalid_store_is_explained():
