@@ -4,10 +4,10 @@ The fetcher prints one `Report` as a line of JSON at each change; each is whole,
 one has `event: result` and is also the Pod's termination message (at most 4096 bytes, the kubelet's limit).
 """
 
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from modelfetch.reasons import Reason
@@ -17,6 +17,10 @@ TERMINATION_LIMIT = 4096
 
 Step = Literal["Resolving", "Downloading", "Verifying", "Publishing", "Removing", "Surveying"]
 """What the program is at; the last two are those of the Jobs that work on the store itself."""
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number that a status can hold: the API server refuses larger ones."""
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
 
 
 class _Model(BaseModel):
@@ -30,8 +34,8 @@ class Resolved(_Model):
 
     revision: str = Field(max_length=512)
     commit: str = Field(max_length=128)
-    total_bytes: int = Field(ge=0)
-    file_count: int = Field(ge=0)
+    total_bytes: Count
+    file_count: Count
     license: str | None = Field(default=None, max_length=128)
     gated: bool = False
 
@@ -39,25 +43,32 @@ class Resolved(_Model):
 class Progress(_Model):
     """Counters of one attempt; bytes reused from the store count as done."""
 
-    bytes_total: int = Field(default=0, ge=0)
-    bytes_done: int = Field(default=0, ge=0)
-    bytes_reused: int = Field(default=0, ge=0)
-    files_total: int = Field(default=0, ge=0)
-    files_done: int = Field(default=0, ge=0)
+    bytes_total: Count = 0
+    bytes_done: Count = 0
+    bytes_reused: Count = 0
+    files_total: Count = 0
+    files_done: Count = 0
     current_file: str | None = Field(default=None, max_length=512)
-    bytes_per_second: int = Field(default=0, ge=0)
-    eta_seconds: int | None = Field(default=None, ge=0)
+    bytes_per_second: Count = 0
+    eta_seconds: Count | None = None
+
+
+def _tree(path: str) -> str:
+    steps = path.split("/")
+    if len(steps) != 4 or steps[0] != "models" or {"", ".", ".."} & set(steps):
+        raise ValueError("expected models/<namespace>/<name>/<revision>")
+    return path
 
 
 class Artifact(_Model):
     """A published model revision; `path` is relative to the store's root, `digest` is that of its manifest."""
 
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    path: str = Field(max_length=1024)
-    commit: str = Field(max_length=128)
-    files: int = Field(ge=0)
-    bytes: int = Field(ge=0)
-    self_asserted: int = Field(default=0, ge=0)
+    path: Annotated[str, Field(max_length=1024), AfterValidator(_tree)]
+    commit: str = Field(min_length=1, max_length=128)
+    files: Count
+    bytes: Count
+    self_asserted: Count = 0
     """Files that had nothing to be compared with but what the same source said."""
 
 
@@ -73,7 +84,7 @@ class Report(_Model):
     """One line of output; `ok` and the fields after it are present on the last one only."""
 
     event: Literal["progress", "result"]
-    at: datetime
+    at: Moment
     step: Step
     resolved: Resolved | None = None
     progress: Progress = Field(default_factory=Progress)
@@ -100,7 +111,7 @@ def parse(text: str) -> Report | None:
         if not line.lstrip().startswith("{"):
             continue
         try:
-            return Report.model_validate_json(line)
+            return Report.model_validate_json(line, strict=True)  # a text is no number, and 1 is not true
         except ValidationError:
             continue
     return None

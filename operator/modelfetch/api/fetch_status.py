@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from modelfetch.api.meta import (
     Condition,
@@ -75,6 +75,14 @@ class ArtifactStatus(StatusModel):
         description="The PersistentVolume that has the files: behind a claim that is made anew may be another one.",
         examples=["pvc-0b5b1d1c-6c6f-4a45-9d5c-6f5a4f6d8c0e"],
     )
+
+    @field_validator("digest", "path", "uri", "revision")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        """One of which somebody has taken a part away is no artifact: nothing tells what it was."""
+        if not value:
+            raise ValueError("must not be empty")
+        return value
 
 
 class ProgressStatus(StatusModel):

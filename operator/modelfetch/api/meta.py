@@ -7,6 +7,7 @@ the operator and the command line take in. Text is bounded everywhere; rules bey
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -41,6 +42,7 @@ _SIZE_LIMIT = 10**18
 LEAST_RATE = 64 * 1024
 LEAST_STORE_RATE = 1024 * 1024
 """Bytes per second of a fetch, and of a store: divided by the most slots there can be, a connection can live on it."""
+_YEARS = range(1970, 9000)
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 _QUANTITY_UNIT: dict[str | None, Decimal] = {unit: Decimal(size) for unit, size in _SIZE_UNIT.items()} | {
     "m": Decimal("0.001"), "P": Decimal(10**15), "Pi": Decimal(2**50),
@@ -84,6 +86,21 @@ def _whole(value: Any) -> Any:
 def _without_nulls(value: Any) -> Any:
     """Return a mapping without its null values, which the API server drops where a field is not nullable."""
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+def is_moment(text: str) -> bool:
+    """Return whether `text` is a time that can be compared and added to: it has a zone, and others come after it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and moment.year in _YEARS
+
+
+def _moment(text: str) -> str:
+    if not is_moment(text):
+        raise ValueError(f"expected a time such as '2026-01-31T12:00:00Z', got {text!r:.60}")
+    return text
 
 
 def _distinct(items: list[Any]) -> list[Any]:
@@ -180,7 +197,12 @@ StoreRate = Annotated[
     Annotated[int, Field(ge=LEAST_STORE_RATE, le=_SIZE_LIMIT)] | _RateText, _AT_MOST_1E, _AT_LEAST_1MI, _INT_OR_TEXT
 ]
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN, max_length=32)]
-Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    AfterValidator(_moment),
+    Field(json_schema_extra={"format": "date-time"}),
+]
 ObjectName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=253)]
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 RelativePath = Annotated[

@@ -13,6 +13,7 @@ from modelfetch.controller.mirror import Object
 from modelfetch.core.job import MANAGED_BY, MANAGED_SELECTOR
 from modelfetch.kube.client import Resource
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.forms import fitted
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 
 Seen = Callable[[Resource, str | None, Object], None]
@@ -33,9 +34,7 @@ def registry(seen: Seen, connection: Connection) -> kopf.OperatorRegistry:
 
 def _handler(resource: Resource, seen: Seen) -> Callable[..., Any]:
     async def on_event(event: Any, **_: Any) -> None:
-        body = dict(event["object"])
-        body["metadata"] = dict(body["metadata"])
-        seen(resource, event["type"], body)
+        seen(resource, event["type"], fitted(resource.kind, event["object"]))
 
     on_event.__name__ = f"on_{resource.plural}"
     return on_event

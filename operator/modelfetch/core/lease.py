@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from modelfetch.api.meta import is_moment
+
 LEASE_S = 15
 """Whole seconds after its last change at which a Lease may be taken; what Kubernetes' own components use."""
+
+LONGEST_S = 600
+"""A Lease that is said to last longer lasts LEASE_S: nobody of ours asks for that, and nobody could lead for ages."""
+_MOST_TRANSITIONS = 2**31 - 1
+"""The API server takes no larger number; they are counted from 0 again then."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,14 @@ def sighted(lease: Mapping[str, Any], before: Sight | None, now: float) -> Sight
     """Return what the Lease says; the same version as `before` keeps the time when it was first seen."""
     spec = lease.get("spec") or {}
     version = str(lease["metadata"].get("resourceVersion", ""))
+    duration_s, transitions = spec.get("leaseDurationSeconds") or LEASE_S, spec.get("leaseTransitions") or 0
+    acquired_at = str(spec.get("acquireTime") or "")
     return Sight(
         version=version,
         holder=str(spec.get("holderIdentity") or ""),
-        duration_s=float(spec.get("leaseDurationSeconds") or LEASE_S),
-        transitions=int(spec.get("leaseTransitions") or 0),
-        acquired_at=str(spec.get("acquireTime") or ""),
+        duration_s=float(duration_s if 0 < duration_s <= LONGEST_S else LEASE_S),
+        transitions=transitions if 0 <= transitions < _MOST_TRANSITIONS else 0,
+        acquired_at=acquired_at if is_moment(acquired_at) else "",
         since=before.since if before is not None and before.version == version else now,
     )
 

@@ -1,7 +1,7 @@
 """A thin asynchronous client of the Kubernetes API: the verbs that modelfetch uses, each one request, errors as ours.
 
-Comes in: a Connection. Goes out: objects as plain dicts. It keeps no cache and retries nothing; the queue of the
-operator retries whole reconciles. Every call has a timeout well below the leader's lease.
+Comes in: a Connection. Goes out: objects as plain dicts, in the forms of forms.py. It keeps no cache and retries
+nothing; the queue of the operator retries whole reconciles. Every call has a timeout well below the leader's lease.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any, Self
 import aiohttp
 
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.forms import fitted
 
 Object = dict[str, Any]
 REQUEST_TIMEOUT_S = 30.0
@@ -117,7 +118,7 @@ class Kube:
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """Return the object; raises KubeError (404 where it does not exist)."""
-        return await self._json("GET", resource.path(namespace, name))
+        return fitted(resource.kind, await self._json("GET", resource.path(namespace, name)))
 
     async def find(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """Return the object, or None where it does not exist; raises KubeError on anything else."""
@@ -137,7 +138,8 @@ class Kube:
         while True:
             body = await self._json("GET", resource.path(namespace), query={k: v for k, v in query.items() if v})
             for item in body.get("items") or []:
-                items.append({"apiVersion": resource.api_version, "kind": resource.kind, **item})
+                whole = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+                items.append(fitted(resource.kind, whole))
             token = (body.get("metadata") or {}).get("continue")
             if not token:
                 return items
@@ -163,12 +165,12 @@ class Kube:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     raise _status_error(event["object"].get("code", 500), event["object"], None)
-                yield event["type"], event["object"]
+                yield event["type"], fitted(resource.kind, event["object"])
 
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Create the object with strict field validation and return it as stored."""
         query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
-        return await self._json("POST", resource.path(namespace), body, query=query)
+        return fitted(resource.kind, await self._json("POST", resource.path(namespace), body, query=query))
 
     async def create_at(self, resource: Resource, namespace: str, name: str, subresource: str, body: Object) -> Object:
         """Create a subresource such as pods/binding or serviceaccounts/token."""
@@ -178,27 +180,29 @@ class Kube:
         self, resource: Resource, namespace: str | None, name: str, body: Object, subresource: str = ""
     ) -> Object:
         """Replace the object; a resourceVersion in `body` is a precondition."""
-        return await self._json("PUT", resource.path(namespace, name, subresource or None), body)
+        path = resource.path(namespace, name, subresource or None)
+        return fitted(resource.kind, await self._json("PUT", path, body))
 
     async def merge(
         self, resource: Resource, namespace: str | None, name: str, body: Object, subresource: str = ""
     ) -> Object:
         """Patch by JSON merge patch."""
-        return await self._json(
-            "PATCH", resource.path(namespace, name, subresource or None), body, content="application/merge-patch+json"
-        )
+        path = resource.path(namespace, name, subresource or None)
+        stored = await self._json("PATCH", path, body, content="application/merge-patch+json")
+        return fitted(resource.kind, stored)
 
     async def apply(
         self, resource: Resource, namespace: str | None, name: str, body: Object, *, manager: str, subresource: str = ""
     ) -> Object:
         """Server-side apply with force: `manager` owns afterwards exactly the fields in `body`."""
-        return await self._json(
+        stored = await self._json(
             "PATCH",
             resource.path(namespace, name, subresource or None),
             {"apiVersion": resource.api_version, "kind": resource.kind, **body},
             query={"fieldManager": manager, "force": "true"},
             content="application/apply-patch+yaml",
         )
+        return fitted(resource.kind, stored)
 
     async def delete(
         self,

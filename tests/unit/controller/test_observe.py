@@ -43,8 +43,27 @@ def _container(**state: Any) -> dict[str, Any]:
     return {"phase": "Pending", "containerStatuses": [{"name": "fetcher", "state": state}]}
 
 
+ARTIFACT = {
+    "digest": "sha256:0",
+    "path": "p",
+    "uri": "pvc://c/p",
+    "revision": "r",
+    "publishedAt": "2030-01-01T00:00:00Z",
+}
+
+
 @pytest.mark.parametrize(
-    "status", [{"phase": 3}, {"conditions": "x"}, {"attempt": {"number": "many"}}, {"phase": "Unheard"}]
+    "status",
+    [
+        {"phase": 3},
+        {"conditions": "x"},
+        {"attempt": {"number": "many"}},
+        {"phase": "Unheard"},
+        {"nextRetryTime": "yesterday"},
+        {"nextRetryTime": "2030-01-01T00:00:00"},
+        {"nextRetryTime": "9999-12-31T23:59:59Z"},
+        *({"artifact": ARTIFACT | {part: ""}} for part in ARTIFACT),
+    ],
 )
 def test_a_status_that_does_not_parse_counts_as_none(status):
     """Whatever somebody wrote there, everything in it can be seen again (F104)."""

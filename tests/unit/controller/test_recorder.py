@@ -148,14 +148,28 @@ def test_a_refused_one_is_dropped_and_named_once(caplog):
     assert [("ModelFetch demo/minilm", "Started", "403 Forbidden")] * 2 == [(r.object, r.reason, r.why) for r in lines]
 
 
-def test_a_defect_drops_one(caplog):
-    """What nobody foresaw, such as a count that is no number, is in the log; what comes later is posted."""
+def test_a_count_that_is_none_is_begun_anew():
+    """Somebody has written another one there: what is told again has been told twice, at least."""
 
     async def scenario(scene):
         scene.tell(attempt(1))
         (stored,) = await scene.post()
         stored["count"] = "many"
-        scene.tell(attempt(1, "mf-x"), attempt(2, "mf-2"))
+        scene.tell(attempt(1, "mf-x"))
+        return await scene.post()
+
+    assert [("attempt 1 is Job 'mf-x'", 2)] == [(body["message"], body["count"]) for body in play(scenario)]
+
+
+def test_a_defect_drops_one(caplog, monkeypatch):
+    """What nobody foresaw is in the log; what comes later is posted."""
+
+    async def fail(_recorder, _body):
+        raise TypeError("what nobody foresaw")
+
+    async def scenario(scene):
+        monkeypatch.setattr(EventRecorder, "_repeat", fail)
+        scene.tell(attempt(1), attempt(1, "mf-x"), attempt(2, "mf-2"))
         return await scene.post()
 
     assert ["attempt 1 is Job 'mf-1'", "attempt 2 is Job 'mf-2'"] == [body["message"] for body in play(scenario)]
