@@ -123,7 +123,7 @@ def volume_is_gone(look: Look) -> FetchDecision | None:
     store = look.seen.store
     if not isinstance(store, ModelStore) or isinstance(look.seen.claim, Unknown):
         return None
-    if not look.is_ready and not isinstance(look.outcome(), Published):
+    if not look.is_ready and not isinstance(look.outcome, Published):
         return None
     job = look.job
     actions: tuple[Action, ...] = () if job is None else (DeleteJob(job.name, job.uid),)
@@ -138,7 +138,7 @@ def volume_is_gone(look: Look) -> FetchDecision | None:
 
 def attempt_published(look: Look) -> FetchDecision | None:
     """The report names a published manifest: Ready, unless somebody asked for another look since."""
-    outcome = look.outcome()
+    outcome = look.outcome
     if not isinstance(outcome, Published) or look.job is None or look.request is not None:
         return None
     store = look.seen.store
@@ -160,14 +160,14 @@ def attempt_published(look: Look) -> FetchDecision | None:
 
 def publication_is_told(look: Look) -> FetchDecision | None:
     """The Pod that published is gone (drained, cleaned up), and its report with it: what it published is not."""
-    if look.request is not None or not look.has_told_publication or not isinstance(look.outcome(), Failure):
+    if look.request is not None or not look.has_told_publication or not isinstance(look.outcome, Failure):
         return None
     return Decision((), look.say(_still_ready(look)))
 
 
 def attempt_failed(look: Look) -> FetchDecision | None:
     """Terminal reasons stall; the others wait for their next time, which the Job's end determines."""
-    outcome = look.outcome()
+    outcome = look.outcome
     if not isinstance(outcome, Failure) or look.job is None or look.request is not None:
         return None
     failure = _never_started(look) or outcome
@@ -178,7 +178,7 @@ def attempt_failed(look: Look) -> FetchDecision | None:
 
 def attempt_runs(look: Look) -> FetchDecision | None:
     """Progress from the report; what keeps the Pod from starting is said with its reason."""
-    if look.job is None or look.outcome() is not None:
+    if look.job is None or look.outcome is not None:
         return None
     again = _next_poll(look)
     blocked = obstacle(look.job, look.pod, look.now)
@@ -350,7 +350,7 @@ def _after_failure(look: Look, failure: Failure, number: int, failures: int, **k
 
 def _never_started(look: Look) -> Failure | None:
     """A Pod that waited until the Job's deadline did not use it up: what it waited for is why."""
-    job, outcome = look.job, look.outcome()
+    job, outcome = look.job, look.outcome
     if job is None or look.report is not None or look.attempt.job_name != job.name:
         return None
     waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")

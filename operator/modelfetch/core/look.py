@@ -5,6 +5,7 @@ Comes in: Wanted, Observed and the administrator's Settings. Goes out: answers a
 
 import hashlib
 from datetime import datetime
+from functools import cached_property
 
 from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus
@@ -37,14 +38,14 @@ class Look:
         self.now = observed.now
         self.jobs = tuple(job for job in observed.jobs if job.owner_uid == self.meta.uid and job.task == "fetch")
 
-    @property
+    @cached_property
     def attempt(self) -> AttemptStatus:
         """The attempt that the status tells of, if it was one of this spec; else one with number 0."""
         recorded = self.status.attempt or AttemptStatus()
         is_ours = recorded.job_name == job_name(self.meta.uid, self.wanted.spec_hash, recorded.number)
         return recorded if is_ours else AttemptStatus()
 
-    @property
+    @cached_property
     def volume(self) -> str | None:
         """Where the store's files are, None while there is no store to ask."""
         return volume_of(self.seen.store) if isinstance(self.seen.store, ModelStore) else None
@@ -65,7 +66,7 @@ class Look:
             return artifact.volume_name != claim.volume
         return job is not None and job.claim is not None and not claim.has_files_of(job.claim)
 
-    @property
+    @cached_property
     def job(self) -> JobSeen | None:
         """The Job of the newest attempt of this spec; it may be one attempt ahead of the status."""
         ours = [
@@ -75,7 +76,7 @@ class Look:
         ]
         return max(ours, key=lambda job: job.attempt, default=None)
 
-    @property
+    @cached_property
     def older_jobs(self) -> tuple[JobSeen, ...]:
         """Jobs of other specs, of earlier attempts, and those on their way out."""
         current = self.job
@@ -104,7 +105,7 @@ class Look:
         """True when the status says that nothing is tried."""
         return any(c.type == "Stalled" and c.status == "True" for c in self.status.conditions)
 
-    @property
+    @cached_property
     def is_ready(self) -> bool:
         """True when the artifact that the status names is the one of this very spec, on the volume of its store."""
         ready = any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
@@ -128,6 +129,7 @@ class Look:
         times = failures if is_counted else retry.disruptions(spec, number - failures, lived_s)
         return retry.delay_s(spec, failure.reason, times, f"{self.meta.uid}/{number}")
 
+    @cached_property
     def outcome(self) -> Published | Failure | None:
         """What the newest Job came to; where its Pod has gone since, what the status tells of it."""
         if self.job is None:
