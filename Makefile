@@ -35,7 +35,7 @@ test: setup disk-tools ## Run everything that CI checks; the last lines count te
 	@status=0; \
 	$(MAKE) --no-print-directory --keep-going -j3 binaries tools lint-and-unit || status=1; \
 	$(MAKE) --no-print-directory test-cluster || status=1; \
-	$(PY) scripts/tally.py $(REPORTS) unit cluster || status=1; \
+	$(PY) -m scripts.tally $(REPORTS) unit cluster || status=1; \
 	exit $$status
 
 test-unit: setup ## Run the tests that need no cluster

@@ -1,8 +1,8 @@
-"""Say how many tests passed, failed and were skipped, over several suites.
+"""Say how many tests passed, failed and were skipped, over several suites, and how those of each fault went.
 
-In: a folder and the names of the suites whose JUnit reports must be there. Out: one line a suite, one line a skip with
-its reason, and the last line `N passed, N failed, N skipped`. Exit code 1 where something failed, or where a suite
-wrote no report or ran no test: silence is no success.
+In: a folder and the names of the suites whose JUnit reports must be there. Out: one line a fault, one line a suite, one
+line a skip with its reason, and the last line `N passed, N failed, N skipped`. Exit code 1 where something failed, or
+where a suite wrote no report or ran no test: silence is no success.
 """
 
 import sys
@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
+
+from scripts import faults
 
 
 @dataclass
@@ -20,6 +22,8 @@ class Tally:
     failed: int = 0
     skips: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    cases: list[tuple[str, str, str]] = field(default_factory=list)
+    """Of each test: its module, its name, and what it came to."""
 
 
 def read(report: Path) -> Tally:
@@ -38,21 +42,29 @@ def read(report: Path) -> Tally:
 
 def count(case: ElementTree.Element, tally: Tally) -> None:
     """Add one test to `tally`; an error in a fixture is a failure."""
-    name = f"{case.get('classname')}::{case.get('name')}"
+    module, test = case.get("classname") or "", case.get("name") or ""
+    name = f"{module}::{test}"
     skip = case.find("skipped")
     if case.find("failure") is not None or case.find("error") is not None:
         tally.failed += 1
         tally.failures.append(name)
+        result = "failed"
     elif skip is not None:
         tally.skips[f"{name}: {skip.get('message') or 'no reason given'}"] += 1
+        result = "skipped"
     else:
         tally.passed += 1
+        result = "passed"
+    tally.cases.append((module, test, result))
 
 
 def main(arguments: list[str]) -> int:
     """Print the counts of the suites named in `arguments` (folder, then names) and return the exit code."""
     folder, *suites = arguments
     tallies = {suite: read(Path(folder) / f"{suite}.xml") for suite in suites}
+    print()
+    for line in faults.lines(faults.results(case for tally in tallies.values() for case in tally.cases)):
+        print(line)
     print()
     for suite, tally in tallies.items():
         print(f"{suite}: {tally.passed} passed, {tally.failed} failed, {tally.skips.total()} skipped")

@@ -1,4 +1,4 @@
-"""docs/faults.md is true: every row has reasons of the closed list, and tests that are there and named after it."""
+"""docs/faults.md is true: each row has reasons of the closed list, and tests that are there or said to be missing."""
 
 import re
 
@@ -7,11 +7,12 @@ import pytest
 from tests.tables import Row, rows
 from tests.tree import ROOT
 
-REQUIRED = [*range(45, 85), *range(89, 92)]
+REQUIRED = range(1, 105)
 NO_REASON = {"published"}
+MISSING = "No test yet"
 
 _NAMED = re.compile(r"^def (test_f(\d+)_\w+)", re.MULTILINE)
-FOLDERS = ("tests/source_faults", "tests/storage")
+FOLDERS = ("tests/source_faults", "tests/storage", "tests/cluster", "tests/simulation")
 """Where tests are named after the rows."""
 
 
@@ -44,7 +45,8 @@ def test_every_named_test_is_in_its_row() -> None:
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: row.id)
 def test_a_row_is_true(row: Row) -> None:
-    """Its reasons are of the closed list and expected by its tests, which are there."""
+    """Its reasons are of the closed list and expected by its tests, which are there, or said to be missing."""
 
     assert ([], [], []) == row.is_true(beside=NO_REASON)
-    assert (True, True) == (row.reasons != [], row.tests != [])
+    assert row.reasons != []
+    assert row.tests != [] or MISSING in row.told

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import tally
+from scripts import faults, tally
 
 SUITE = """
 import pytest
@@ -67,3 +67,50 @@ def test_silence_is_a_failure(reports: Path, capsys: pytest.CaptureFixture[str],
 
     assert 1 == code
     assert "1 passed, 1 failed, 0 skipped" == capsys.readouterr().out.splitlines()[-1]
+
+
+def of_row(row: str, *cases: tuple[str, str, str]) -> str:
+    """Return what is said of a row, once these cases have run."""
+    return next(line for line in faults.lines(faults.results(cases)) if line.startswith(f"{row}: "))
+
+
+STATUS = ("tests.storage.test_full", "test_f49_edquot", "passed")
+INODES = ("tests.storage.test_full", "test_f49_out_of_inodes[ext4]")
+
+
+def test_a_fault_is_told_with_its_tests() -> None:
+    """Each test of the row, with what its cases came to; one that did not run is named as such."""
+    said = of_row("F49", STATUS, (*INODES, "passed"), (*INODES, "passed"))
+
+    assert said.startswith("F49: passed in part: A quota; no more inodes")
+    assert "test_f49_edquot 1 passed, test_f49_out_of_inodes 2 passed, test_a_volume_without_inodes not run" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "cases", "word"),
+    [
+        ("F49", [], "not run"),
+        ("F49", [STATUS, (*INODES, "failed")], "failed"),
+        ("F49", [(*INODES, "skipped")], "skipped"),
+        ("F15", [("tests.cluster.test_api_faults", "test_f15_errors_of_the_server", "passed")], "passed"),
+        ("F10", [], "no test yet"),
+        (
+            "F25",
+            [("tests.unit.core.test_fetch", "test_a_status_stays_small_in_every_script", "passed")],
+            "passed in part",
+        ),
+    ],
+)
+def test_a_word_for_each_fault(row: str, cases: list[tuple[str, str, str]], word: str) -> None:
+    """Nothing is called passed that failed, did not run, or is shown in part only."""
+
+    assert of_row(row, *cases).startswith(f"{row}: {word}: ")
+
+
+def test_every_fault_is_told(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row of the page has its line, and they are counted, before the suites are."""
+    tally.main([str(reports), "good"])
+    said = capsys.readouterr().out.splitlines()
+
+    assert [f"F{number}" for number in range(1, 105)] == [line.partition(":")[0] for line in said if line[:1] == "F"]
+    assert any(line.startswith("104 faults: ") for line in said)
