@@ -89,13 +89,15 @@ def spec_is_invalid(look: Look) -> FetchDecision | None:
 
 
 def is_suspended(look: Look) -> FetchDecision | None:
-    """Stops a running attempt and keeps what it verified; what was published stays published."""
+    """Stops a running attempt and keeps what it verified; what was published stays so while its volume is there."""
     if not look.spec.suspend:
         return None
     actions = _stop(look)
     message = explained(Reason.SUSPENDED, "stopped by spec.suspend")
-    standing = Standing("suspended", "Suspended", Reason.SUSPENDED, message, was_ready=look.is_ready)
-    return Decision(actions, look.say(standing), claim="active" if actions else "none")
+    was_ready = look.is_ready and not look.has_lost_files
+    standing = Standing("suspended", "Suspended", Reason.SUSPENDED, message, was_ready=was_ready)
+    status = look.say(standing, **({"artifact": None} if look.has_lost_files else {}))
+    return Decision(actions, status, claim="active" if actions else "none")
 
 
 def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
@@ -121,16 +123,14 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
 def volume_is_gone(look: Look) -> FetchDecision | None:
     """What was published on a claim that is no more is not there, whatever a report says; the next attempt looks."""
     store = look.seen.store
-    if not isinstance(store, ModelStore) or isinstance(look.seen.claim, Unknown):
+    if not isinstance(store, ModelStore) or not look.has_lost_files:
         return None
     if not look.is_ready and not isinstance(look.outcome, Published):
         return None
     job = look.job
     actions: tuple[Action, ...] = () if job is None else (DeleteJob(job.name, job.uid),)
-    if not _has_claim(look):
+    if not look.has_claim:
         return replace(_blocked(look, *_claim_problem(look, store), artifact=None), actions=actions)
-    if not look.has_other_volume:
-        return None
     words = f"PersistentVolumeClaim '{store.spec.claim_name}' has another volume: looks for the files there"
     status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
     return Decision(actions, status, look.now + timedelta(seconds=POLL_S))
@@ -248,7 +248,7 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
     if isinstance(store, Unknown) or isinstance(look.seen.claim, Unknown):
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
-    if not _has_claim(look):
+    if not look.has_claim:
         return _blocked(look, *_claim_problem(look, store))
     refusal = look.seen.refusal or _told_refusal(look)
     if refusal is not None:
@@ -307,10 +307,6 @@ def _store_gone(look: Look) -> FetchDecision:
     name = look.spec.store_ref.name
     problem = look.seen.store_error or "does not exist in this namespace"
     return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' {problem}")
-
-
-def _has_claim(look: Look) -> bool:
-    return isinstance(look.seen.claim, ClaimSeen) and look.seen.claim.is_usable
 
 
 def _claim_problem(look: Look, store: ModelStore) -> tuple[Reason, str]:

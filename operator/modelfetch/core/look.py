@@ -14,7 +14,7 @@ from modelfetch.core import retry
 from modelfetch.core.conditions import Standing, timestamp
 from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, volume_of
-from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodSeen, Settings, Wanted
+from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodSeen, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
 from modelfetch.core.status import assemble, attempt_status
 from modelfetch.reasons import TABLE, Reason
@@ -55,6 +55,18 @@ class Look:
         """The PersistentVolume behind the store's claim, as the status tells where the claim was not read now."""
         told = self.status.artifact.volume_name if self.status.artifact is not None else None
         return (self.seen.claim.volume or told) if isinstance(self.seen.claim, ClaimSeen) else told
+
+    @property
+    def has_claim(self) -> bool:
+        """True when the store's claim is there and has not lost its volume."""
+        return isinstance(self.seen.claim, ClaimSeen) and self.seen.claim.is_usable
+
+    @property
+    def has_lost_files(self) -> bool:
+        """True when what was published is not behind the store's claim any more, as far as that was read now."""
+        if not isinstance(self.seen.store, ModelStore) or isinstance(self.seen.claim, Unknown):
+            return False
+        return not self.has_claim or self.has_other_volume
 
     @property
     def has_other_volume(self) -> bool:

@@ -150,6 +150,19 @@ def test_ready_ends_with_another_volume(claim, job_is_there):
     assert job_name(UID, spec_hash(looks.fetch().spec), 2) == create.name
 
 
+@pytest.mark.parametrize("claim", [None, ClaimSeen("Lost"), OTHER_VOLUME])
+def test_a_suspended_fetch_is_not_ready_without_its_volume(claim):
+    """Nothing is fetched again before it goes on; until then nobody is told to read what is not there."""
+    seen = looks.ready()
+    paused = seen.fetch.model_copy(update={"spec": seen.fetch.spec.model_copy(update={"suspend": True})})
+    kept, lost = (decide(replace(seen, fetch=paused, claim=one)) for one in (looks.CLAIM, claim))
+
+    assert [("True", False), ("False", True)] == [
+        (condition(decision, "Ready")[0], decision.status.artifact is None) for decision in (kept, lost)
+    ]
+    assert {"Suspended"} == {kept.status.phase, lost.status.phase}
+
+
 def test_what_was_published_on_a_claim_that_is_another_by_now_makes_nothing_ready():
     """The Job ended while no operator ran, and its claim was made anew before one looked."""
     decision = decide(replace(looks.published(), claim=OTHER_VOLUME))
