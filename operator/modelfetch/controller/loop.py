@@ -38,6 +38,9 @@ RESYNC_S = 600.0
 STORE_DEBOUNCE_S = 1.0
 CONFLICT_S = 1.0
 """Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
+TOO_MANY_REQUESTS = 429
+PAUSE_LARGEST_S = 30.0
+"""Seconds for which nothing is asked of an API server that has too much to do; one key may wait longer."""
 UNCOUNTED_S = 5.0
 """Seconds until a fetch that its store's inventory does not count is looked at again, should nothing wake it before."""
 
@@ -251,6 +254,8 @@ class Loop:
 
     def _come_back(self, key: Key, error: KubeError) -> float:
         """Have the key looked at again, and return after how many seconds."""
+        if error.status == TOO_MANY_REQUESTS:
+            self.queue.pause(min(error.retry_after_s or CONFLICT_S, PAUSE_LARGEST_S))
         if not error.is_conflict:
             return self.queue.failed(key, error.retry_after_s or 0.0)
         self.queue.schedule(key, CONFLICT_S)

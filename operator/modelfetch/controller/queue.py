@@ -28,6 +28,7 @@ class KeyedQueue(Generic[Key]):
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
         self._is_closed = False
+        self._pause: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Number of keys that are ready to be worked on."""
@@ -68,9 +69,22 @@ class KeyedQueue(Generic[Key]):
         self._timers.pop(key, None)
         self.add(key)
 
+    def pause(self, delay_s: float) -> None:
+        """Give out no key for `delay_s` seconds, or for as long as was said before, where that is longer."""
+        loop = asyncio.get_running_loop()
+        if self._is_closed or (self._pause is not None and self._pause.when() >= loop.time() + delay_s):
+            return
+        if self._pause is not None:
+            self._pause.cancel()
+        self._pause = loop.call_later(delay_s, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._arrived.set()
+
     async def get(self) -> Key:
         """Return the next key and count it as in work; waits for one, for ever once closed."""
-        while self._is_closed or not self._ready:
+        while self._is_closed or self._pause is not None or not self._ready:
             self._arrived.clear()
             await self._arrived.wait()
         key = self._ready.popleft()
@@ -107,6 +121,6 @@ class KeyedQueue(Generic[Key]):
     def close(self) -> None:
         """No further key is given out, no timer is left; what is in work goes on."""
         self._is_closed = True
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *([self._pause] if self._pause is not None else [])):
             timer.cancel()
         self._timers.clear()

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from modelfetch.controller.loop import Loop
+from modelfetch.controller.mirror import Key
 from modelfetch.core.observed import Settings
-from modelfetch.kube.client import Kube
+from modelfetch.kube.client import Kube, KubeError
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
@@ -365,3 +366,19 @@ def test_what_was_not_written_is_not_told():
     _in_world(scenario)
 
     assert [0] == told
+
+
+@pytest.mark.parametrize(("status", "asked_for"), [(429, None), (429, 30.0), (503, 30.0)])
+def test_a_server_with_too_much_to_do_is_left_alone_by_all(status, asked_for):
+    """One key that was told so holds the others back (F17); a server that is not there is asked by each in its turn."""
+
+    async def scenario():
+        loop = Loop(Kube(Connection("http://127.0.0.1:1")), Settings(image="x"), StandingClock())
+        loop._come_back(Key("ModelFetch", "demo", "one"), KubeError(status, "TooManyRequests", "no", asked_for))
+        loop.queue.add(Key("ModelFetch", "demo", "two"))
+        taking = asyncio.create_task(loop.queue.get())
+        await asyncio.sleep(0)
+        loop.queue.close()
+        return not taking.done()
+
+    assert (status == 429) == asyncio.run(scenario())

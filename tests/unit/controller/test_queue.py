@@ -108,3 +108,29 @@ def test_failures_back_off_and_success_forgets():
         assert 7 == queue.failed("b", at_least_s=7)
 
     run(case)
+
+
+def test_a_pause_holds_every_key_back():
+    """The API server has too much to do: the longest of the waits that it asked for counts, for all."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.add("a")
+        queue.pause(5.0)
+        queue.pause(60.0)
+        queue.pause(1.0)
+        queue.schedule("b", 2.0)
+
+        assert ["a", "b"] == [await queue.get(), await queue.get()]
+
+    assert 60.0 == run(case)
+
+
+def test_a_queue_that_closes_while_it_pauses_leaves_nothing():
+    """No timer stays, and none is set afterwards."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.pause(60.0)
+        queue.close()
+        queue.pause(60.0)
+
+    assert 0.0 == run(case)
