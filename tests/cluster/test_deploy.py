@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests.cluster.chart import NAMESPACE, Object, manifests, of_kind, operator_of
 from tests.cluster.conftest import Api, Kubectl
+from tests.cluster.rights import Right, granted, rights
 from tests.gen import full_fetch_spec, full_store_spec
 from tests.tree import ROOT
 from tests.unit.core import looks
@@ -33,9 +33,6 @@ RULES_REVIEWS = Resource(REVIEWS, "v1", "selfsubjectrulesreviews", "SelfSubjectR
 ACCESS_REVIEWS = Resource(REVIEWS, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 WITHIN_S = 60.0
-
-Right = tuple[str, str, str]
-"""API group, resource with its subresource, verb."""
 
 
 @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server-side", "client-side"])
@@ -224,23 +221,6 @@ def ask(account: Connection, resource: Resource, spec: Object) -> Object:
             return dict((await kube.create(resource, None, {"spec": spec}))["status"])
 
     return asyncio.run(review())
-
-
-def rights(rules: list[dict[str, Any]]) -> set[Right]:
-    """Return what rules grant, one right each."""
-    return {
-        (group, resource, verb)
-        for rule in rules
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-
-
-def granted() -> set[Right]:
-    """Return what deploy/rbac.yaml grants to the operator."""
-    (role,) = [r for r in of_kind(manifests("rbac.yaml"), "ClusterRole") if r["metadata"]["name"] == ACCOUNT]
-    return rights(role["rules"])
 
 
 def test_rights_are_the_written_ones(account: Connection) -> None:

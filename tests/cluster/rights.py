@@ -1,0 +1,75 @@
+"""What the operator may do, by deploy/rbac.yaml, and what it did, by the API server's own audit log.
+
+In: the manifests; the summary of a cluster that was started with `--audit`. Out: rights, one for each verb; calls.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelfetch.devcluster.parts import OPERATOR_ACCOUNT
+from modelfetch.devcluster.summary import Summary
+from tests.cluster.chart import manifests, of_kind
+from tests.cluster.operator_process import ACCOUNT
+
+Right = tuple[str, str, str]
+"""API group, resource with its subresource, verb."""
+_REFUSED = '"forbid"'
+"""Stands in the line of a call that was refused, and in few others: no other line need be parsed."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of the operator that names a resource."""
+
+    right: Right
+    namespace: str | None
+    decision: str
+    uri: str
+
+
+def rights(rules: list[dict[str, Any]]) -> set[Right]:
+    """Return what rules grant, one right each."""
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def granted() -> set[Right]:
+    """Return what deploy/rbac.yaml grants to the operator on the cluster."""
+    (role,) = [r for r in of_kind(manifests("rbac.yaml"), "ClusterRole") if r["metadata"]["name"] == OPERATOR_ACCOUNT]
+    return rights(role["rules"])
+
+
+def granted_beside_it() -> set[Right]:
+    """Return what it grants in the operator's own namespace: its Lease."""
+    (lease,) = of_kind(manifests("rbac.yaml"), "Role")
+    return rights(lease["rules"])
+
+
+def calls_of(summary: Summary) -> list[Call]:
+    """Return every request that the operator of this cluster has made, discovery left out."""
+    return list(_calls(summary, ""))
+
+
+def refused(summary: Summary) -> list[str]:
+    """Return the calls of the operator that this cluster has refused, whichever test it worked for."""
+    return [f"{call.right} at {call.uri}" for call in _calls(summary, _REFUSED) if call.decision != "allow"]
+
+
+def _calls(summary: Summary, holding: str) -> Iterator[Call]:
+    with (Path(summary.logs) / "audit.jsonl").open() as lines:
+        for line in lines:
+            event = json.loads(line) if holding in line else {}
+            about = event.get("objectRef")
+            if about and event["user"]["username"] == ACCOUNT:
+                resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
+                right = (about.get("apiGroup", ""), resource, event["verb"])
+                decision = event["annotations"]["authorization.k8s.io/decision"]
+                yield Call(right, about.get("namespace"), decision, event["requestURI"])
