@@ -5,7 +5,7 @@ Between the two, and before them, everything else may happen: other requests, ev
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from modelfetch.kube.client import Kube, KubeError, Object, Resource
@@ -70,11 +70,15 @@ class Connection(Kube):
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
     ) -> list[Object]:
-        """Return all objects; of events those about one object."""
-        uid = fields.partition("=")[2]
+        """Return all objects, or the one of a name; of events those about one object."""
+        wanted = fields.partition("=")[2]
         if resource is CORE_EVENTS:
-            return await self._ask("list", fields, lambda: self._cluster.complaints(uid))
-        return await self._ask("list", resource.plural, lambda: self._server.all(resource))
+            return await self._ask("list", fields, lambda: self._cluster.complaints(wanted))
+
+        def found() -> Iterable[Object]:
+            return (body for body in self._server.all(resource) if wanted in ("", body["metadata"]["name"]))
+
+        return await self._ask("list", wanted or resource.plural, lambda: [*found()])
 
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Create an object, if the cluster lets it in."""

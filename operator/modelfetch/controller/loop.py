@@ -212,7 +212,9 @@ class Loop:
         """Take in what the API server itself says of an object: what a write has met is not what the mirror knows."""
         before = self.mirror.moment(resource)
         known = before.objects.get(key)
-        found = await self._kube.find(resource, key.namespace, key.name)
+        # By a list, for which there are rights on all kinds that are watched.
+        listed = await self._kube.list(resource, key.namespace, fields=f"metadata.name={key.name}")
+        found = next(iter(listed), None)
         if known is not None and (found is None or uid_of(found) != uid_of(known)):
             self._forget(resource, known)
         if found is not None:
