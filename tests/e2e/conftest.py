@@ -27,7 +27,12 @@ from tests.cluster.world import World, new_world
 from tests.e2e.volumes import LocalWorkspace
 
 _FOLDER = Path(__file__).parent
-_VALUES = {"egress": {"allowNetworks": [POD_NETWORK], "allowPorts": ["any"], "allowHttp": True}, "progressInterval": 1}
+_VALUES = {
+    "egress": {"allowNetworks": [POD_NETWORK], "allowPorts": ["any"], "allowHttp": True},
+    "progressInterval": 1,
+    # There is no other node for it when this one is given up.
+    "tolerations": [{"operator": "Exists"}],
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
