@@ -23,6 +23,7 @@ from modelfetch.kube.client import Kube, Resource
 from modelfetch.kube.connection import Connection, from_kubeconfig
 from tests.cluster import operator_process, shared
 from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.rights import refused
 from tests.cluster.world import World, new_world
 
 Result = TypeVar("Result")
@@ -70,6 +71,7 @@ def full_cluster() -> Iterator[Summary]:
     """What `make up` starts."""
     with shared.shared_cluster("full", ["--audit"], Path(__file__)) as summary:
         yield summary
+        expect_nothing_refused(summary)
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +80,12 @@ def unmanned_cluster() -> Iterator[Summary]:
     flags = ["--without", "hub", "--without", "operator", "--audit"]
     with shared.shared_cluster("unmanned", flags, Path(operator_process.__file__)) as summary:
         yield summary
+        expect_nothing_refused(summary)
+
+
+def expect_nothing_refused(summary: Summary) -> None:
+    """Whatever all tests had the operator do, it asked for nothing that deploy/rbac.yaml does not grant."""
+    assert [] == refused(summary)
 
 
 @pytest.fixture

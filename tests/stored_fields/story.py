@@ -129,10 +129,16 @@ class Story(World):
         self._pass(4.0)
 
     def _make(self, name: str) -> None:
-        """Somebody asks for a model, with all that can be said where that is what goes wrong."""
-        path = ("spec",) if self._wrongs is None else self._wrongs.path
-        spec = (full_spec(MODELFETCHES.kind, path[1:]) if path[0] == "spec" else SPEC) | OURS
+        """Somebody asks for a model, with all that can be said in the part of the spec that goes wrong."""
+        spec = SPEC | self._part_that_goes_wrong() | OURS
         self.server.create(MODELFETCHES, {"metadata": {"name": name, **MARKS}, "spec": spec})
+
+    def _part_that_goes_wrong(self) -> Object:
+        wrongs = self._wrongs or Wrongs(MODELFETCHES.kind, ("spec",), ())
+        if wrongs.kind != MODELFETCHES.kind or wrongs.path[0] != "spec":
+            return {}
+        whole = full_spec(wrongs.kind, wrongs.path[1:])
+        return {part: said for part, said in whole.items() if wrongs.path[1:2] in ((), (part,))}
 
     def _forget_ended_jobs(self) -> None:
         for job in self.jobs():
