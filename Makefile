@@ -47,6 +47,9 @@ test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 e2e: setup tools node-tools ## Run real Jobs on a real node of containerd, runc and kubelet (root; cold 10 minutes)
 	@$(PY) -m modelfetch.devcluster.realnode $(PYTEST) tests/e2e -m e2e --junitxml $(REPORTS)/e2e.xml $(ARGS)
 
+kills: setup binaries ## Kill the operator before, at and after each write of every scenario (half an hour)
+	@KILLS=$(or $(KILLS),all) $(PYTEST) tests/cluster/kill_points $(ARGS)
+
 soak: setup disk-tools ## Run the store's random tests with ever new seeds, 15 minutes long
 	@scripts/soak.sh
 
@@ -109,6 +112,7 @@ clean: ## Remove .venv and everything else that can be made again
 #= make test-unit ARGS="-k name"   pass arguments to pytest (also: demo, up, down, test-cluster)
 #= make bench ARGS="B1 --rounds 3" choose scenarios, rounds and size: .venv/bin/python -m benchmarks --help
 #= make soak SOAK_SECONDS=3600      run that long
+#= make kills KILLS=record          write the list of the operator's writes anew, for review
 #= make setup PYTHON=python3.13    build .venv with this Python (3.11 to 3.14)
 #= make setup UV=/path/to/uv       use this uv instead of a copy in the cache folder
 #= make lock UPGRADE=1             take the newest versions
@@ -122,4 +126,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test e2e soak test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test e2e kills soak test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit

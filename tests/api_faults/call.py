@@ -4,20 +4,28 @@ Comes in: what stands on the wire. Goes out: `Call`. Pure.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.api_faults.saying import says
 
 READS = frozenset(("get", "list"))
 WRITES = frozenset(("create", "update", "patch", "delete", "deletecollection"))
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 _OF_NAMESPACES = ("status", "finalize")
 _FETCH_NAME = "modelfetch.io/fetch-name"
+_HASHED = re.compile(r"^mf-(?:rm-)?[0-9a-f]{32}$|\.[0-9a-f]{16}$")
+"""What the name of a Job or Event has from somebody's uid, so that it is another one in each run."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a client wants. `about` is the ModelFetch that a Job or Pod says it is for, else the object's own name."""
+    """What a client wants. `about` is the ModelFetch that a Job or Pod says it is for, else the object's own name.
+
+    `says` is what the body of a write has to tell.
+    """
 
     verb: str
     resource: str = ""
@@ -25,6 +33,13 @@ class Call:
     namespace: str = ""
     name: str = ""
     about: str = ""
+    says: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The call in words that are the same in every run."""
+        words = [self.verb, self.kind, _HASHED.sub("", self.about)]
+        return " ".join(filter(None, words)) + (f": {self.says}" if self.says else "")
 
     @property
     def kind(self) -> str:
@@ -47,7 +62,8 @@ def read_call(method: str, target: str, body: bytes) -> Call:
     sent = _document(body)
     name = name or str((sent.get("metadata") or {}).get("name", ""))
     verb = _verb(method, named=len(scoped) > 1, watches=parse_qs(url.query).get("watch", [""])[0] in ("true", "1"))
-    return Call(verb, resource, subresource, namespace, name, about(sent) or name)
+    told = says(resource, subresource, sent) if verb in WRITES else ""
+    return Call(verb, resource, subresource, namespace, name, about(sent) or name, told)
 
 
 def about(body: dict[str, Any]) -> str:

@@ -24,19 +24,21 @@ class Match(_Strict):
     """What a call must be; what is left out matches all. `verb` may be `read` or `write`, `resource` has RBAC's form.
 
     `name` is a pattern of the whole name, or of the ModelFetch that the object is for; of a watch it chooses the events
-    that count. `agent` is found in the client's User-Agent.
+    that count. `agent` is found in the client's User-Agent, `sentence` is the whole of the call's.
     """
 
     verb: str = ""
     resource: str = ""
     name: str = ""
     agent: str = ""
+    sentence: str = ""
 
     def fits(self, call: Call, agent: str) -> bool:
         """Return whether this call is one that counts."""
         kinds = {"": {call.verb}, "read": READS, "write": WRITES}.get(self.verb, {self.verb})
         return (
             call.verb in kinds
+            and self.sentence in ("", call.sentence)
             and self.resource in ("", call.kind)
             and (call.verb == "watch" or self.names(call.name, call.about))
             and re.search(self.agent, agent) is not None

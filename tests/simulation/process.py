@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelfetch.api.order import FetchOrder, Order, RemoveOrder
+from modelfetch.controller.pace import Clock
 from modelfetch.reasons import Reason
 from modelfetch.report import Artifact, Owner, Progress, Report, Resolved, Step
-from tests.simulation.virtual_loop import VirtualClock
 from tests.simulation.volume import Volume
 
 End = Literal["done", "failed", "silent", "crashed", "oom"]
@@ -56,13 +56,18 @@ class Process:
         if isinstance(order, FetchOrder):
             volume.begin(order)
 
-    def go_on(self, clock: VirtualClock) -> Exit | None:
+    @property
+    def step(self) -> Step:
+        """What it is at."""
+        return STEPS[self._step]
+
+    def go_on(self, clock: Clock) -> Exit | None:
         """Take a step; return how it ended, None while it has more to do."""
         if self.plan.end != "done" and self._step >= self.plan.at_step:
             return self._end_badly(clock)
         if not isinstance(self.order, FetchOrder):
             return Exit(0, self._report(clock, ok=True, owners=self._tend()).line())
-        if STEPS[self._step] == "Publishing":
+        if self.step == "Publishing":
             self.artifact = self.volume.publish(self.order, self.spec_hash, self._commit)
             if self.plan.end != "done":
                 return self._end_badly(clock)
@@ -71,27 +76,27 @@ class Process:
         self._step += 1
         return None
 
-    def stop(self, clock: VirtualClock) -> Exit:
+    def stop(self, clock: Clock) -> Exit:
         """End in good order, as on SIGTERM."""
         return Exit(143, "" if self._step == 0 else self._failure(clock, Reason.CANCELLED), "Error")
 
-    def log(self, clock: VirtualClock) -> str:
+    def log(self, clock: Clock) -> str:
         """Return the last line of its output."""
-        report = Report(event="progress", at=clock.now(), step=STEPS[self._step], **self._facts())
+        report = Report(event="progress", at=clock.now(), step=self.step, **self._facts())
         return "a warning of some library\n" + report.line()
 
-    def _end_badly(self, clock: VirtualClock) -> Exit:
+    def _end_badly(self, clock: Clock) -> Exit:
         if self.plan.end == "failed":
             reason = self.plan.reason
             return Exit(reason.row.exit_code, self._failure(clock, reason), "Error")
         ends = {"silent": Exit(0), "crashed": Exit(1, reason="Error"), "oom": Exit(137, reason="OOMKilled")}
         return ends[self.plan.end]
 
-    def _failure(self, clock: VirtualClock, reason: Reason) -> str:
+    def _failure(self, clock: Clock, reason: Reason) -> str:
         return self._report(clock, ok=False, reason=reason, message="as the simulation had it").line()
 
-    def _report(self, clock: VirtualClock, **result: object) -> Report:
-        step = STEPS[self._step] if isinstance(self.order, FetchOrder) else "Removing"
+    def _report(self, clock: Clock, **result: object) -> Report:
+        step = self.step if isinstance(self.order, FetchOrder) else "Removing"
         values = {"event": "result", "at": clock.now(), "step": step, **self._facts(), **result}
         return Report.model_validate(values)
 
