@@ -67,7 +67,7 @@ ARTIFACT = {
 )
 def test_a_status_that_does_not_parse_counts_as_none(status):
     """Whatever somebody wrote there, everything in it can be seen again (F104)."""
-    fetch, error = read_fetch(_fetch(status=status))
+    fetch, error = read_fetch(_fetch(status={"observedGeneration": 3, **status}))
 
     assert (-1, None) == (fetch.status.observed_generation, error)
 
