@@ -125,7 +125,8 @@ def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
     if job.result == "Running" or job.deleting:
         return _decision(seen, again_s=5.0, settled=False)
     report = seen.reports.get(job.uid)
-    if report is None or not report.ok:
+    # A removal that names none of its targets has done nothing; made anew at once, it would be again and again.
+    if report is None or not report.ok or (job.task == "remove" and not report.owners):
         due = (job.finished_at or seen.now) + timedelta(seconds=JOB_RETRY_S)
         if due > seen.now:
             return _decision(seen, again_s=(due - seen.now).total_seconds(), settled=False)

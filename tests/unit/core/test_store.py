@@ -75,10 +75,11 @@ def test_a_removal_that_ended_is_taken_note_of():
     assert (DeleteJob(done.name, done.uid),) == decision.actions
 
 
-def test_a_removal_that_failed_is_tried_again_later():
-    """The failed Job stays for its log, then it goes, so that the next can be made."""
+@pytest.mark.parametrize("reports", [{}, {"job-1": _report(True)}, {"job-1": _report(False, GONE)}])
+def test_a_removal_that_did_nothing_is_tried_again_later(reports):
+    """Its Job stays for its log, then it goes, so that the next can be made."""
     failed = _job(result="Failed", finished_at=NOW)
-    seen = _look(gone=(GONE,), jobs=(failed,))
+    seen = _look(gone=(GONE,), jobs=(failed,), reports=reports)
 
     assert () == decide(seen, SETTINGS).actions
     assert (DeleteJob(failed.name, failed.uid),) == decide(
