@@ -35,6 +35,9 @@ from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 
 RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
+FIRST_RESYNC_S = 15.0
+"""Seconds from the start to the first of them: of what is deleted after `prime` and before Kopf's own first list nobody
+tells, and a Job that is gone would be waited for."""
 STORE_DEBOUNCE_S = 1.0
 CONFLICT_S = 1.0
 """Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
@@ -404,8 +407,8 @@ class Loop:
 
 
 async def resync_for_ever(loop: Loop) -> None:
-    """List everything again every RESYNC_S; a list that fails is tried again after a tenth of that."""
-    delay_s = RESYNC_S
+    """List everything again soon, then every RESYNC_S; a list that fails is tried again after a tenth of that."""
+    delay_s = min(FIRST_RESYNC_S, RESYNC_S)
     while True:
         await asyncio.sleep(delay_s)
         delay_s = RESYNC_S

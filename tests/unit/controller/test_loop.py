@@ -1,13 +1,14 @@
 """Which news makes the operator look, and at what; the rest of the loop is shown in tests/cluster."""
 
 import asyncio
+import contextlib
 import copy
 import json
 from datetime import UTC, datetime
 
 import pytest
 
-from modelfetch.controller.loop import Loop
+from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.mirror import Key
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube, KubeError
@@ -15,6 +16,7 @@ from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
 from tests.fakes.api_server import api_server
+from tests.unit.controller.stepped import SteppedLoop
 
 
 class StandingClock:
@@ -382,3 +384,24 @@ def test_a_server_with_too_much_to_do_is_left_alone_by_all(status, asked_for):
         return not taking.done()
 
     assert (status == 429) == asyncio.run(scenario())
+
+
+def test_what_went_before_the_watches_began_is_found_soon():
+    """Between the lists of the start and the watches' own an object may go; nobody tells of it but another list."""
+    loop, lists = SteppedLoop(), []
+
+    class Lists:
+        async def resync(self):
+            """Take note of the time."""
+            lists.append(loop.elapsed)
+
+    async def some_time():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(resync_for_ever(Lists()), 1300.0)
+
+    try:
+        loop.run_until_complete(some_time())
+    finally:
+        loop.close()
+
+    assert [15.0, 615.0, 1215.0] == lists
