@@ -58,7 +58,9 @@ def ended(job: JobSeen, pod: PodSeen | None, report: Report | None, now: datetim
         return None
     at = job.finished_at or now
     if final is not None and final.reason is not None:
-        return Failure(final.reason, sanitise(final.message or ""), at, final.file)
+        told = Failure(final.reason, sanitise(final.message or ""), at, final.file)
+        # The fetcher knows that it was told to end, not by whom.
+        return (_ended_by_cluster(job, pod, at) or told) if final.reason is Reason.CANCELLED else told
     if _is_ahead_of_its_pods(job, now):
         return None
     return _unreported(job, pod, at)
@@ -71,15 +73,22 @@ def _is_ahead_of_its_pods(job: JobSeen, now: datetime) -> bool:
     return abs(now - job.finished_at) < PODS_FOLLOW  # with clocks far apart nothing is waited for
 
 
-def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
+def _ended_by_cluster(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure | None:
     if "DeadlineExceeded" in (job.failure_reason, pod.reason if pod else ""):
         return Failure(Reason.DEADLINE_EXCEEDED, "the Job's deadline passed before the fetcher ended", at)
+    if pod is not None and (pod.reason == "Evicted" or pod.disrupted):
+        return Failure(Reason.EVICTED, "the cluster ended the Pod to use its node for something else", at)
+    return None
+
+
+def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
+    if pod is not None and pod.exit_reason == "OOMKilled":
+        return Failure(Reason.OOM_KILLED, "the fetcher was killed at its memory limit", at)
+    by_cluster = _ended_by_cluster(job, pod, at)
+    if by_cluster is not None:
+        return by_cluster
     if pod is None:
         return Failure(Reason.CANCELLED, "the Pod was removed before it told how it ended", at)
-    if pod.exit_reason == "OOMKilled":
-        return Failure(Reason.OOM_KILLED, "the fetcher was killed at its memory limit", at)
-    if pod.reason == "Evicted" or pod.disrupted:
-        return Failure(Reason.EVICTED, "the cluster ended the Pod to use its node for something else", at)
     if pod.exit_code is None and pod.reason and pod.phase == "Failed":
         return Failure(Reason.UNSCHEDULABLE, f"node '{pod.node}' refused the Pod: '{pod.reason}'", at)
     if pod.reason == "NodeLost" or pod.phase == "Unknown":

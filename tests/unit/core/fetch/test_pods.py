@@ -108,6 +108,25 @@ def test_progress_is_dated_by_its_report():
     assert decide(seen).status == decide(replace(seen, now=NOW + timedelta(hours=1))).status
 
 
+@pytest.mark.parametrize(
+    ("job", "pod", "reason"),
+    [
+        ({}, {}, "Cancelled"),
+        ({}, {"disrupted": True}, "Evicted"),
+        ({}, {"reason": "Evicted"}, "Evicted"),
+        ({"failure_reason": "DeadlineExceeded"}, {}, "DeadlineExceeded"),
+    ],
+)
+def test_who_ended_the_fetcher_is_known_by_the_cluster(job, pod, reason):
+    """It says that it was told to end, whether by a drain, by a deadline or by a person."""
+    cancelled = {"job-1": looks.failure(Reason.CANCELLED, "told to end by SIGTERM")}
+    seen = looks.look(
+        jobs=(looks.ended_job(**job),), pods={"job-1": looks.pod(exit_code=143, **pod)}, reports=cancelled
+    )
+
+    assert reason == decide(seen).status.last_error.reason
+
+
 def test_a_pod_that_never_started_did_not_miss_its_deadline():
     """A Secret that is missing for longer than the deadline: still waited for, not a terminal DeadlineExceeded."""
     waiting = looks.after(
