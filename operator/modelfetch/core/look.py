@@ -64,16 +64,13 @@ class Look:
     @property
     def has_lost_files(self) -> bool:
         """True when what was published is not behind the store's claim any more, as far as that was read now."""
-        if not isinstance(self.seen.store, ModelStore) or isinstance(self.seen.claim, Unknown):
+        claim = self.seen.claim
+        if not isinstance(self.seen.store, ModelStore) or isinstance(claim, Unknown):
             return False
-        return not self.has_claim or self.has_other_volume
+        return claim is None or not claim.is_usable or self._is_of_another_volume(claim)
 
-    @property
-    def has_other_volume(self) -> bool:
-        """True when the files are on another volume than the claim of that name has now."""
-        claim, job, artifact = self.seen.claim, self.job, self.status.artifact
-        if not isinstance(claim, ClaimSeen):
-            return False
+    def _is_of_another_volume(self, claim: ClaimSeen) -> bool:
+        job, artifact = self.job, self.status.artifact
         if self.is_ready and artifact is not None and artifact.volume_name is not None:
             return artifact.volume_name != claim.volume
         return job is not None and job.claim is not None and not claim.has_files_of(job.claim)

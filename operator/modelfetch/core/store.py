@@ -96,16 +96,14 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
         return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
     if seen.gone:
         return _decision(seen, again_s=5.0, settled=False)
-    if seen.survey is None:
-        return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=True)
-    if seen.writing and _usable(seen):  # a tree that is published in a moment would not be found
+    if seen.survey is not None and seen.writing and _usable(seen):  # what is published in a moment would not be found
         return _decision(seen, again_s=5.0, settled=False)
-    if len(seen.living) <= SURVEY_LIMIT and _usable(seen):
+    if seen.survey is not None and len(seen.living) <= SURVEY_LIMIT and _usable(seen):
         marks = tuple(sorted(owner_mark(uid) for uid in seen.living))
         order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
         decision = _created(seen, settings, order)
         return replace(decision, survey=decision.actions[0].name)
-    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=False)
+    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=seen.survey is None)
 
 
 def _usable(seen: StoreObserved) -> bool:

@@ -5,7 +5,6 @@ KUBEBUILDER_ASSETS names; the cache folder; for kubectl, the PATH; the release s
 sources (build.py). A file enters the cache folder by a rename, complete or not at all.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -19,8 +18,10 @@ from modelfetch.devcluster.download import Sites, download, sites_from
 from modelfetch.devcluster.failure import ClusterFailure, Say, SiteFailure
 from modelfetch.devcluster.folders import cache_folder
 from modelfetch.devcluster.release import BINARIES, Release, read_release
+from modelfetch.devcluster.turns import one_at_a_time
 
 Found = dict[str, Path]
+_WAITING = "another process is preparing the control plane's binaries: waiting for it"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def find_binaries(say: Say, environ: Mapping[str, str] = os.environ, names: tupl
     if not _missing(names, found):
         return found
     installed.mkdir(parents=True, exist_ok=True)
-    with _only_one(installed / ".lock", say):
+    with one_at_a_time(installed / ".lock", say, _WAITING):
         _discard_left_overs(installed)
         # Another caller may have installed them while this one waited.
         found = _at_hand(names, installed, environ, say)
@@ -133,15 +134,3 @@ def _discard_left_overs(installed: Path) -> None:
 def _private_folder(beside: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=beside, prefix=".work-") as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _only_one(lock: Path, say: Say) -> Iterator[None]:
-    # The kernel drops the lock with its holder, so nobody waits for a process that was killed.
-    with lock.open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is preparing the control plane's binaries: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -4,17 +4,14 @@ Comes in: a command. Goes out: its exit code; 0 and one line where this machine 
 paragraph where its parts cannot be had. One run at a time for each cache folder, which all of them share.
 """
 
-import fcntl
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from modelfetch.devcluster.failure import ClusterFailure
 from modelfetch.devcluster.folders import cache_folder
 from modelfetch.devcluster.realnode.enclosure import run_apart
 from modelfetch.devcluster.realnode.requirements import missing
+from modelfetch.devcluster.turns import one_at_a_time
 
 _PREPARE = [sys.executable, "-m", "modelfetch.devcluster.realnode.prepare"]
 
@@ -24,21 +21,11 @@ def main(command: list[str]) -> int:
     if lack := missing(os.environ):
         _say(f"e2e: not run: {lack}")
         return 0
-    with _only_one(cache_folder() / "realnode" / ".lock"):
+    lock = cache_folder() / "realnode" / ".lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(lock, _say, "e2e: another run has the real node: waiting for its end"):
         # Packages are fetched and installed with the machine's network, Pods run without it.
         return run_apart(_PREPARE, own_network=False) or run_apart(command, own_network=True)
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("e2e: another run has the real node: waiting for its end")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _say(line: str) -> None:
