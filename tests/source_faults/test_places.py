@@ -59,7 +59,9 @@ def test_f76_address_that_expires_in_the_middle(scene: Scene, connections: int, 
         ending = scene.fetch(origin.url(), LARGE)
 
     require_published(ending, {"file": LARGE})
-    assert len(origin.requests) <= len(cdn.requests) <= 2 * (len(LARGE) // 1_000_000 + 4)
+    # An address may be left unused where another connection has brought the end of the file meanwhile.
+    assert len(origin.requests) < len(cdn.requests) + connections
+    assert len(cdn.requests) <= 2 * (len(LARGE) // 1_000_000 + 4)
     assert cdn.bytes_sent <= len(LARGE) + SEGMENT_BYTES
     assert [] == [request for request in cdn.requests if "authorization" in request.headers]
 
