@@ -53,6 +53,13 @@ kills: setup binaries ## Kill the operator before, at and after each write of ev
 soak: setup disk-tools ## Run the store's random tests with ever new seeds, 15 minutes long
 	@scripts/soak.sh
 
+soak-operator: setup binaries ## Have 500 resources, people and troubles for ten minutes (SOAK_SECONDS for longer)
+	@SOAK_RESOURCES=$(or $(SOAK_RESOURCES),500) SOAK_SECONDS=$(or $(SOAK_SECONDS),600) SOAK_EVERY_S=30 \
+		$(PYTEST) tests/cluster/soak $(ARGS)
+
+bench-operator: setup binaries ## Time the operator beside plain Kopf handlers on a real API server (half an hour)
+	@$(PY) -m benchmarks.operator $(ARGS)
+
 lint: setup ## Check style, types, import rules and the sentences of the tests
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet || { echo "lint: run make format"; exit 1; }
@@ -126,4 +133,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test e2e kills soak test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test e2e kills soak soak-operator bench-operator test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit

@@ -67,6 +67,12 @@ def of_fact(fact: str, words: str, bound: float) -> Goal:
     )
 
 
+def of_figure(other: str, what: str, words: str, bound: float) -> Goal:
+    """A cost or a figure beside that of one contender."""
+    text = f"{words} ≤ {bound:g} × {other}"
+    return Goal(text, bound, lambda figures: _ratio(figures.median(OURS, what), figures.median(other, what)))
+
+
 def at_most(what: str, words: str, bound: float) -> Goal:
     """A cost or a count, in no run more than so much."""
     return Goal(words, bound, lambda figures: figures.worst(OURS, what))

@@ -7,12 +7,28 @@ day and kind of machine takes the place of the earlier one.
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from benchmarks.goals import Goal
 from benchmarks.samples import Figures, Sample
-from benchmarks.scenario import Scenario
 
 FOLDER = Path(__file__).parent / "results"
+
+
+class Asked(Protocol):
+    """What was asked: a scenario, or a question to the operator."""
+
+    @property
+    def key(self) -> str:
+        """Its number."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line."""
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """What modelfetch is to reach."""
 
 
 def stem(header: dict[str, Any]) -> str:
@@ -40,7 +56,7 @@ class Results:
         known = json.loads(path.read_text())
         return cls(path, known["machine"], known["scenarios"])
 
-    def put(self, scenario: Scenario, facts: dict[str, Any], samples: dict[str, list[Sample]]) -> None:
+    def put(self, scenario: Asked, facts: dict[str, Any], samples: dict[str, list[Sample]]) -> None:
         """Write the samples of a scenario so far, judged by its goals, over what the file held of it."""
         figures = Figures(samples)
         self.scenarios[scenario.key] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import cgroup, contenders, plays
 from benchmarks.bench import Bench, can_serve
-from benchmarks.results import Results
+from benchmarks.results import Asked, Results
 from benchmarks.samples import Sample
 from benchmarks.scenario import Scenario, Turn
 from benchmarks.servers import nginx
@@ -51,7 +51,7 @@ def _rounds(plan: Plan, scenario: Scenario, bench: Bench, results: Results) -> N
     for number in range(1, plan.rounds + 1):
         for name, rows in samples.items():
             rows.append(_turn(Turn(scenario, name, number), bench))
-            plan.say(_line(name, number, rows[-1]))
+            plan.say(line(name, number, rows[-1]))
         results.put(scenario, facts, samples)
 
 
@@ -75,20 +75,22 @@ def _turn(turn: Turn, bench: Bench) -> Sample:
         return Sample(0, 0, 0, str(error))
 
 
-def _line(name: str, number: int, sample: Sample) -> str:
+def line(name: str, number: int, sample: Sample) -> str:
+    """Return one turn as a line for people."""
     told = f"  {number} {name:<28} {sample.wall_s:8.2f} s {sample.cpu_s:8.2f} CPU s {sample.rss_mib:7.0f} MiB"
     more = " ".join(f"{key}={value:.10g}" for key, value in sample.facts.items())
     failure = f"  FAILED: {sample.complaint}" if sample.complaint else ""
     return f"{told}  {more}{failure}"
 
 
-def failures(results: Results, scenarios: Sequence[Scenario]) -> list[str]:
+def failures(results: Results, asked: Sequence[Asked]) -> list[str]:
     """Return what went wrong in runs of modelfetch."""
-    rows = [(results.scenarios.get(scenario.key, {}).get("samples", {}), scenario) for scenario in scenarios]
+    turns = [results.scenarios.get(each.key, {}).get("samples", {}) for each in asked]
     return [
         sample["complaint"]
-        for samples, scenario in rows
-        for name in scenario.ours
-        for sample in samples.get(name, [])
+        for samples in turns
+        for name, rows in samples.items()
+        if name.startswith(contenders.OURS)
+        for sample in rows
         if sample["complaint"]
     ]

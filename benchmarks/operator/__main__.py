@@ -1,0 +1,107 @@
+"""The program: flags in, rounds on a bed of its own, results and tables in the form of `python -m benchmarks`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+from benchmarks import machine, render, table
+from benchmarks.__main__ import BUILD, peers_python, say
+from benchmarks.operator import bed
+from benchmarks.operator.plays import Sizes
+from benchmarks.operator.questions import BY_KEY, QUESTIONS, Question
+from benchmarks.results import FOLDER, Results, stem
+from benchmarks.run import failures, line
+from benchmarks.samples import Sample
+from modelfetch.kube.client import KubeError
+
+NAMESPACES = 10
+SMOKE = Sizes(burst=20, latency=10, life=20, running=10, steady_s=2, quiet_s=12)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the flags ask for; return 0 where every play of modelfetch reached its end."""
+    flags = parser()
+    options = flags.parse_args(arguments)
+    if wrong := [key for key in options.question if key not in BY_KEY]:
+        flags.error(f"no question is called '{wrong[0]}'; there are: {', '.join(BY_KEY)}")
+    sizes = sizes_of(options)
+    questions = [BY_KEY[key] for key in options.question or BY_KEY]
+    header = machine.header(peers_python())
+    say(table.header(header))
+    full = sizes == Sizes() and not options.output
+    target = options.output or (FOLDER if full else BUILD / "operator") / f"{stem(header)}.json"
+    results = Results.opened(target, header)
+    with bed.opened(NAMESPACES, say) as made:
+        for question in questions:
+            ask(question, made, sizes, options.rounds, results)
+    say(f"\n{table.goals(results)}\n\nwritten: {results.path}")
+    render.pictures(results)
+    if full:
+        render.document()
+    return 1 if failures(results, questions) else 0
+
+
+def ask(question: Question, made: bed.Bed, sizes: Sizes, rounds: int, results: Results) -> None:
+    """Play it round after round, each contender in turn; the results are written after each round."""
+    say(f"{question.key}: {question.title}")
+    rounds = 1 if question.once else rounds
+    facts = {"commit": results.machine["versions"]["commit"], "rounds": rounds, "missing": {}}
+    samples: dict[str, list[Sample]] = {name: [] for name in question.contenders}
+    for number in range(1, rounds + 1):
+        for name, rows in samples.items():
+            rows.append(turn(question, made, name, sizes))
+            say(line(name, number, rows[-1]))
+        results.put(question, facts, samples)
+
+
+def turn(question: Question, made: bed.Bed, name: str, sizes: Sizes) -> Sample:
+    """Return what one play cost, or why it did not reach its end."""
+    try:
+        return question.play(made, name, sizes)
+    except (RuntimeError, KubeError) as error:
+        return Sample(0, 0, 0, str(error))
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return the sizes that the flags ask for."""
+    given = {field.name: getattr(options, field.name) for field in fields(Sizes)}
+    return replace(SMOKE if options.smoke else Sizes(), **{name: size for name, size in given.items() if size})
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the flags."""
+    flags = argparse.ArgumentParser(
+        prog="python -m benchmarks.operator",
+        description="The operator beside plain Kopf handlers, on a real API server and etcd on this machine.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = flags.add_argument
+    add("question", nargs="*", metavar="QUESTION", help="which to ask (default: all)")
+    add("--rounds", type=int, default=5, metavar="N", help="how often each contender plays (default %(default)s)")
+    for name, size in vars(Sizes()).items():
+        add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=f"{_WORDS[name]} (default {size})")
+    add("--smoke", action="store_true", help="tiny sizes: does the harness work?")
+    add("--output", type=Path, metavar="FILE", help="write results here; what it holds of other questions stays")
+    return flags
+
+
+_WORDS = {
+    "burst": "fetches of B9",
+    "latency": "fetches of B10b",
+    "life": "fetches of B9b and B9c",
+    "running": "fetches of B11",
+    "steady_s": "seconds for which a steady state is watched",
+    "quiet_s": "seconds without a write after which nothing is left to do",
+}
+
+
+def _epilog() -> str:
+    questions: Sequence[str] = [f"  {question.key:<5} {question.title}" for question in QUESTIONS]
+    return "questions:\n" + "\n".join(questions) + "\n\nB9c starts beside what B9b has left: ask both."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
