@@ -78,6 +78,13 @@ def parse_quantity(text: str) -> Decimal:
     return Decimal(match[1]) * _QUANTITY_UNIT[match[2]]
 
 
+def doubled(text: str) -> str:
+    """Return twice a Kubernetes quantity in its own unit: `1024Mi` for `512Mi`; raises ValueError on anything else."""
+    parse_quantity(text)
+    number = text.rstrip("mkKMGTPi")
+    return f"{2 * Decimal(number):f}{text[len(number) :]}"
+
+
 def _whole(value: Any) -> Any:
     """Return 5 for 5.0, which the API server takes as an integer, too."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -85,7 +92,9 @@ def _whole(value: Any) -> Any:
 
 def _without_nulls(value: Any) -> Any:
     """Return a mapping without its null values, which the API server drops where a field is not nullable."""
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+    if not isinstance(value, dict) or None not in value.values():
+        return value
+    return {key: item for key, item in value.items() if item is not None}
 
 
 def is_moment(text: str) -> bool:
@@ -235,12 +244,14 @@ class ApiModel(BaseModel):
     def _drop_nulls(cls, value: Any) -> Any:
         return _without_nulls(value)
 
-    @model_validator(mode="after")
-    def _check_rules(self) -> Self:
-        for rule in self.RULES:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Run the rules of the model after its fields."""
+        schema = handler(source)
+        for rule in cls.RULES:
             if not rule.is_transition:
-                rule.check(self)
-        return self
+                schema = core_schema.no_info_after_validator_function(rule.check, schema)
+        return schema
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

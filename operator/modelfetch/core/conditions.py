@@ -123,6 +123,9 @@ def _keep_time(
     now: datetime,
 ) -> Condition:
     old = before.get(type_)
+    said = (truth, reason, message, generation)
+    if old is not None and (old.status, old.reason, old.message, old.observed_generation) == said:
+        return old
     since = old.last_transition_time if old is not None and old.status == truth else timestamp(now)
     return Condition(
         type=type_,

@@ -9,15 +9,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.fetch_status import ArtifactStatus, AttemptStatus, ModelFetchStatus, Phase, QueueStatus
+from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus, QueueStatus
+from modelfetch.api.meta import doubled
 from modelfetch.api.store import ModelStore
-from modelfetch.core import retry
+from modelfetch.core import retry, standings
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
-from modelfetch.core.conditions import Standing, explained, failed_step_of, timestamp
-from modelfetch.core.job import Attempt, fetch_job, job_name, made_of
+from modelfetch.core.conditions import Standing, explained, timestamp
+from modelfetch.core.job import Attempt, fetch_job, job_name, made_of, memory_limit
 from modelfetch.core.look import Look
 from modelfetch.core.observed import ClaimSeen, Observed, Settings, Unknown, Wanted
-from modelfetch.core.outcome import Failure, Obstacle, Published, obstacle
+from modelfetch.core.outcome import Failure, Published, obstacle
 from modelfetch.core.status import artifact_status, attempt_status, last_error
 from modelfetch.errors import FetchError
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -26,8 +27,6 @@ FetchDecision = Decision[ModelFetchStatus]
 
 POLL_S = 2.0
 """Seconds between looks at a running attempt's report; writes are held back by the loop, phase changes are not."""
-SILENT_S = 120.0
-"""Seconds without a new report after which the status says so; more than between two looks at one of a thousand."""
 POLLS_PER_S = 20.0
 """Looks at reports a second, over all attempts: of many each is looked at less often. What ends an attempt comes as an
 event, and so do most things that keep a Pod from starting."""
@@ -37,17 +36,10 @@ QUEUE_REFRESH_S = 30.0
 """Seconds between refreshes of a queue position; the fetch whose turn comes is woken at once."""
 TOLD = timedelta(seconds=1)
 """Least time between the status that tells of a failure and the next attempt, so that no failure goes untold."""
+OOM_ADVISED = 3
+"""Failures from which on a Pod that was killed at its memory limit is told a larger one."""
 UNKNOWN_RETRY_S = 5.0
 """Seconds until a store that could not be read is looked at again."""
-
-
-_STEPS: dict[str, tuple[Phase, str]] = {
-    "Resolving": ("Resolving", "reads the listing of the source"),
-    "Downloading": ("Downloading", "downloads the files"),
-    "Verifying": ("Verifying", "compares the files with their digests"),
-    "Publishing": ("Publishing", "publishes the files"),
-}
-
 
 Check = Callable[[Look], FetchDecision | None]
 
@@ -116,7 +108,7 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
     found = (obstacle(job, look.seen.pods.get(job.uid), look.now) for job in look.older_jobs)
     lost = next((blocked for blocked in found if blocked is not None and blocked.reason is Reason.NODE_LOST), None)
     if look.is_ready or lost is not None:
-        standing = _still_ready(look) if lost is None else _stopped_by(look, lost)
+        standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
     return Decision((), look.say(standing), look.now + timedelta(seconds=POLL_S), "active")
 
 
@@ -129,9 +121,11 @@ def volume_is_gone(look: Look) -> FetchDecision | None:
         return None
     job = look.job
     actions: tuple[Action, ...] = () if job is None else (DeleteJob(job.name, job.uid),)
+    claim = store.spec.claim_name
     if not look.has_claim:
-        return replace(_blocked(look, *_claim_problem(look, store), artifact=None), actions=actions)
-    words = f"PersistentVolumeClaim '{store.spec.claim_name}' has another volume: looks for the files there"
+        problem = standings.claim_problem(look.seen.claim, claim)
+        return replace(_blocked(look, Reason.STORAGE_NOT_READY, problem, artifact=None), actions=actions)
+    words = f"PersistentVolumeClaim '{claim}' has another volume: looks for the files there"
     status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
     return Decision(actions, status, look.now + timedelta(seconds=POLL_S))
 
@@ -145,9 +139,9 @@ def attempt_published(look: Look) -> FetchDecision | None:
     if not isinstance(store, ModelStore):
         return _store_gone(look)
     if isinstance(look.seen.claim, Unknown) and not look.is_ready:  # it may be another one by now
-        return Decision((), look.say(_running(look)), look.now + timedelta(seconds=UNKNOWN_RETRY_S), "active")
+        return Decision((), look.say(standings.running(look)), look.now + timedelta(seconds=UNKNOWN_RETRY_S), "active")
     artifact = artifact_status(outcome, store.spec.claim_name, store.spec.path or "", look.claim_volume)
-    standing = _published(artifact)
+    standing = standings.published(artifact)
     status = look.say(
         standing,
         artifact=artifact,
@@ -162,7 +156,7 @@ def publication_is_told(look: Look) -> FetchDecision | None:
     """The Pod that published is gone (drained, cleaned up), and its report with it: what it published is not."""
     if look.request is not None or not look.has_told_publication or not isinstance(look.outcome, Failure):
         return None
-    return Decision((), look.say(_still_ready(look)))
+    return Decision((), look.say(standings.still_ready(look)))
 
 
 def attempt_failed(look: Look) -> FetchDecision | None:
@@ -172,6 +166,7 @@ def attempt_failed(look: Look) -> FetchDecision | None:
         return None
     failure = _never_started(look) or outcome
     failures = look.failures_before + int(retry.counted(failure.reason))
+    failure = _advised(look, failure, failures)
     known = {"attempt": _attempt_status(look, failures), "last_handled_reconcile_at": look.handled}
     return _after_failure(look, failure, look.job.attempt, failures, **known)
 
@@ -184,13 +179,13 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     blocked = obstacle(look.job, look.pod, look.now)
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
-        return Decision(_stop(look), look.say(_stopped_by(look, blocked)), again, "active")
+        return Decision(_stop(look), look.say(standings.stopped_by(look, blocked)), again, "active")
     known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": look.handled}
     if look.is_ready or blocked is None:
-        standing = _still_ready(look) if look.is_ready else _running(look)
+        standing = standings.still_ready(look) if look.is_ready else standings.running(look)
         return Decision((), look.say(standing, **known), again, "active")
     # Moves no bytes, so it holds no slot: three fetches without their Secret must not block a store.
-    return Decision((), look.say(_stopped_by(look, blocked), **known), again, "none")
+    return Decision((), look.say(standings.stopped_by(look, blocked), **known), again, "none")
 
 
 def _next_poll(look: Look) -> datetime:
@@ -205,7 +200,7 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     if look.job is not None or look.attempt.number == 0 or look.request is not None:
         return None
     if look.is_ready:
-        return Decision((), look.say(_still_ready(look)))
+        return Decision((), look.say(standings.still_ready(look)))
     error = look.status.last_error
     announced = look.is_stalled or look.status.next_retry_time is not None
     if error is None or not announced or error.reason not in TABLE:  # a newer operator may have written another
@@ -249,7 +244,7 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
     if not look.has_claim:
-        return _blocked(look, *_claim_problem(look, store))
+        return _blocked(look, Reason.STORAGE_NOT_READY, standings.claim_problem(look.seen.claim, store.spec.claim_name))
     refusal = look.seen.refusal or _told_refusal(look)
     if refusal is not None:
         return _blocked(look, Reason.POD_REJECTED, refusal)
@@ -263,11 +258,11 @@ def _told_refusal(look: Look) -> str | None:
 
     Two fetches that are refused in turn would else hand one slot to and fro, as fast as the server answers.
     """
-    error, announced = look.status.last_error, look.status.next_retry_time
-    if error is None or announced is None or error.reason != Reason.POD_REJECTED:
+    error = look.status.last_error
+    if error is None or look.announced is None or error.reason != Reason.POD_REJECTED:
         return None
     is_same_spec = look.status.observed_generation == look.meta.generation
-    return error.message if is_same_spec and datetime.fromisoformat(announced) > look.now else None
+    return error.message if is_same_spec else None
 
 
 def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchDecision:
@@ -282,7 +277,7 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
         return _stalled(look, error.reason, error.message)
     attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
     standing = (
-        _still_ready(look)
+        standings.still_ready(look)
         if look.is_ready
         else Standing("working", "Pending", "Progressing", f"starts attempt {number}", ("StorageReady",))
     )
@@ -293,11 +288,13 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
 
 
 def _queued(look: Look, store: ModelStore) -> FetchDecision:
-    waiting_for = f"a slot of ModelStore {store.metadata.name}"
+    waiting_for, runs = f"a slot of ModelStore {store.metadata.name}", store.spec.slots
+    if look.seen.slot.of_namespace:
+        waiting_for, runs = f"a slot of namespace {look.meta.namespace}", look.settings.namespace_slots
     again = look.now + timedelta(seconds=QUEUE_REFRESH_S)
     if look.is_ready:
-        return Decision((), look.say(_still_ready(look)), again, "waiting")
-    message = f"waits for {waiting_for}, which runs {store.spec.slots} fetches at a time"
+        return Decision((), look.say(standings.still_ready(look)), again, "waiting")
+    message = f"waits for {waiting_for}, which runs {runs} fetches at a time"
     standing = Standing("working", "Queued", "Queued", message, ("StorageReady",))
     queue = QueueStatus(position=look.seen.slot.position, waiting_for=waiting_for)
     return Decision((), look.say(standing, queue=queue), again, "waiting")
@@ -309,16 +306,11 @@ def _store_gone(look: Look) -> FetchDecision:
     return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' {problem}")
 
 
-def _claim_problem(look: Look, store: ModelStore) -> tuple[Reason, str]:
-    state = "does not exist" if look.seen.claim is None else "lost its volume"
-    return Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{store.spec.claim_name}' {state}"
-
-
 def _blocked(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
     """Waits for somebody else; looked at again on every change and every WAIT_S seconds."""
     again = _next_look(look)
     if look.is_ready and "artifact" not in known:
-        return Decision((), look.say(_still_ready(look)), again)
+        return Decision((), look.say(standings.still_ready(look)), again)
     step = "StorageReady" if reason is Reason.STORAGE_NOT_READY else None
     standing = Standing("blocked", "Pending", reason, explained(reason, message), failed_step=step)
     error = last_error(Failure(reason, message, look.now), retryable=True)
@@ -337,7 +329,7 @@ def _after_failure(look: Look, failure: Failure, number: int, failures: int, **k
     if terminal:
         message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
         return _stalled(look, failure.reason, message, **known)
-    due = failure.at + timedelta(seconds=look.delay_s(failure, number, failures))
+    due = look.passed(failure.at) + timedelta(seconds=look.delay_s(failure, number, failures))
     told = look.status.last_error
     if told is None or told.at < error.at:  # what was told since, as that a claim is missing, came after it
         due = max(due, look.now + TOLD)
@@ -356,11 +348,23 @@ def _never_started(look: Look) -> Failure | None:
     return replace(outcome, reason=reason, message="the Pod did not start before the Job's deadline")
 
 
+def _advised(look: Look, failure: Failure, failures: int) -> Failure:
+    """A memory limit that was too small again and again: the message names a larger one, until somebody has set one."""
+    store, job = look.seen.store, look.job
+    is_oom = failure.reason is Reason.OOM_KILLED and failures >= OOM_ADVISED
+    if not is_oom or job is None or not isinstance(store, ModelStore) or job.made_of != made_of(store, look.settings):
+        return failure
+    limit = memory_limit(store)
+    place = f"jobTemplate.resources.limits.memory of ModelStore '{store.metadata.name}'"
+    advice = f"; after {failures} failures with {limit}: try {doubled(limit)} as {place}"
+    return replace(failure, message=failure.message.removesuffix(advice) + advice)
+
+
 def _stalled(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
     """Terminal: says so, tries nothing until the spec changes or somebody asks."""
     if look.is_ready and look.job is not None and reason is not Reason.SPEC_INVALID:
-        return Decision((), look.say(_still_ready(look), **known))
-    standing = Standing("stalled", "Failed", reason, explained(reason, message), *_where(look))
+        return Decision((), look.say(standings.still_ready(look), **known))
+    standing = Standing("stalled", "Failed", reason, explained(reason, message), *standings.where(look))
     if "last_error" not in known:
         old = look.status.last_error
         error = last_error(Failure(reason, message, look.now), retryable=False)
@@ -372,16 +376,15 @@ def _stalled(look: Look, reason: Reason, message: str, **known: object) -> Fetch
 def _retrying(look: Look, failure: Failure, due: datetime, **known: object) -> FetchDecision:
     when = timestamp(due + timedelta(seconds=1) - timedelta(microseconds=1))  # whole seconds, rounded up
     if look.is_ready:
-        return Decision((), look.say(_still_ready(look), next_retry_time=when, **known), due)
-    standing = Standing("blocked", "Pending", failure.reason, explained(failure.reason, failure.message), *_where(look))
+        return Decision((), look.say(standings.still_ready(look), next_retry_time=when, **known), due)
+    message = explained(failure.reason, failure.message)
+    standing = Standing("blocked", "Pending", failure.reason, message, *standings.where(look))
     return Decision((), look.say(standing, next_retry_time=when, **known), due)
 
 
 def _next_look(look: Look) -> datetime:
     """The announced time while it is ahead: a time that moved with every look would be news for every watcher."""
-    announced = look.status.next_retry_time
-    when = datetime.fromisoformat(announced) if announced is not None else look.now
-    return when if when > look.now else look.now + timedelta(seconds=retry.WAIT_S)
+    return look.announced or look.now + timedelta(seconds=retry.WAIT_S)
 
 
 def _stop(look: Look) -> tuple[Action, ...]:
@@ -401,57 +404,3 @@ def _attempt_status(look: Look, failures: int | None = None) -> AttemptStatus:
     assert job is not None, "called where an attempt was seen"
     node = look.pod.node if look.pod is not None else None
     return attempt_status(job, look.failures_before if failures is None else failures, node)
-
-
-def _published(artifact: ArtifactStatus) -> Standing:
-    files = "1 file" if artifact.files == 1 else f"{artifact.files} files"
-    return Standing("ready", "Ready", "Available", f"{files} verified and published at '{artifact.path}'")
-
-
-def _still_ready(look: Look) -> Standing:
-    """A background attempt, whatever becomes of it, takes nothing from what is published."""
-    assert look.status.artifact is not None, "called where the fetch is ready"
-    return _published(look.status.artifact)
-
-
-def _stopped_by(look: Look, blocked: Obstacle) -> Standing:
-    if look.is_ready:
-        return _still_ready(look)
-    return Standing("blocked", "Pending", blocked.reason, explained(blocked.reason, blocked.message))
-
-
-def _running(look: Look) -> Standing:
-    if look.report is not None:
-        phase, words = _STEPS.get(look.report.step, ("Pending", "works"))
-    elif look.status.phase in _STEPS and look.job is not None and look.attempt.job_name == look.job.name:
-        # Not read is not gone back: the budget of reads was used up, or the node did not answer.
-        phase, words = _STEPS[look.status.phase]
-    else:
-        waits = look.pod is None or look.pod.phase == "Pending"
-        words = "waits for its Pod to start" if waits else "starts the fetcher"
-        return Standing("working", "Pending", "Progressing", words + _silence(look), ("StorageReady",))
-    return Standing("working", phase, "Progressing", words + _silence(look), _where(look)[0])
-
-
-def _silence(look: Look) -> str:
-    """Return what to add where the fetcher hangs, or its node does not give its log: it tells something each second."""
-    is_silent = look.pod is not None and look.pod.silent_s >= SILENT_S
-    return f"; has told nothing for {SILENT_S:.0f} s: see the log of its Pod" if is_silent else ""
-
-
-def _where(look: Look) -> tuple[tuple[str, ...], str | None]:
-    """Return the steps that were passed, and the one that the attempt was in."""
-    report = look.report
-    if report is None:
-        old = look.status.conditions if look.attempt.number > 0 else ()
-        failed = next((c.type for c in old if c.status == "False" and c.type != "Ready"), None)
-        return tuple(c.type for c in old if c.status == "True" and c.type not in ("Ready", "Reconciling")), failed
-    passed = ["StorageReady"]
-    if report.resolved is not None:
-        passed.append("SourceResolved")
-    if report.step in ("Verifying", "Publishing"):
-        passed.append("Downloaded")
-    if report.step == "Publishing":
-        passed.append("Verified")
-    failed_step = failed_step_of(report.step)
-    return tuple(passed), failed_step if failed_step not in passed else None

@@ -87,6 +87,11 @@ def made_of(store: ModelStore, settings: Settings) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def memory_limit(store: ModelStore) -> str:
+    """Return what a fetch Pod may use at most, as a Kubernetes quantity."""
+    return _resources(store.spec.job_template.resources)["limits"]["memory"]
+
+
 def fetch_order(fetch: ModelFetch, store: ModelStore, settings: Settings, attempt: str) -> FetchOrder:
     """Return the order of one attempt: effective values only. Raises ValueError where the spec's values contradict."""
     spec = fetch.spec

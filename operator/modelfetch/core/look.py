@@ -4,7 +4,7 @@ Comes in: Wanted, Observed and the administrator's Settings. Goes out: answers a
 """
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from modelfetch.api.fetch import RECONCILE_ANNOTATION
@@ -22,6 +22,7 @@ from modelfetch.report import Report
 
 HANDLED_LIMIT = 256
 """Characters of status.lastHandledReconcileAt."""
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Look:
@@ -128,6 +129,19 @@ class Look:
     def failures_before(self) -> int:
         """Counted failures before the newest attempt, as its Job says, else as the status does."""
         return self.job.failures if self.job is not None else self.attempt.failures
+
+    @property
+    def announced(self) -> datetime | None:
+        """When somebody who waits for somebody else is looked at again, where the status tells and that is ahead."""
+        told = self.status.next_retry_time
+        when = datetime.fromisoformat(told) if told is not None else self.now
+        latest = self.now + timedelta(seconds=retry.WAIT_S + retry.CLOCKS_DIFFER_S)
+        return when if self.now < when <= latest else None
+
+    def passed(self, moment: datetime) -> datetime:
+        """Return a time that is told to have passed; one that is ahead, further than clocks differ, as long ago."""
+        is_ahead = moment > self.now + timedelta(seconds=retry.CLOCKS_DIFFER_S)
+        return _LONG_AGO if is_ahead else moment
 
     def delay_s(self, failure: Failure, number: int, failures: int) -> float:
         """Return seconds from the failure of attempt `number` to the next; `failures` of its spec's were counted."""

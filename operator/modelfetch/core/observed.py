@@ -35,6 +35,8 @@ class Settings:
     huggingface_endpoint: str = "https://huggingface.co"
     run_as_user: int | None = 65532
     """User and group of the fetch Pods; None leaves it to the namespace (OpenShift)."""
+    namespace_slots: int = 0
+    """Fetches that may run at once in a namespace; 0: as many as the slots of its stores."""
     progress_interval_s: float = 10.0
     """Seconds between two writes of one status that differ in counters only (design.md 2.2)."""
 
@@ -139,6 +141,8 @@ class Slot:
 
     granted: bool
     position: int
+    of_namespace: bool = False
+    """Where it may not: whether its store has room, and only the namespace's slots are taken."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from modelfetch.reasons import Backoff, Reason
 
 WAIT_S = 30.0
 """Seconds between looks at something that somebody else has to change; chosen by gut."""
+CLOCKS_DIFFER_S = 60.0
+"""Seconds by which the clocks of two machines are expected to differ. A time that is further ahead was written by
+nobody of ours, and waited for it would be for years."""
 
 
 def delay_s(retry: Retry, reason: Reason, times: int, seed: str) -> float:

@@ -1,10 +1,14 @@
 """Who may run now in a store that runs only so many fetches at once."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from modelfetch.core.actions import Claim
 from modelfetch.core.observed import Slot
+
+Turn = tuple[int, str, str]
+"""What waiters are ordered by: the higher priority, then who came first; the uid at the end."""
 
 
 @dataclass(frozen=True)
@@ -17,26 +21,85 @@ class Claimant:
     priority: int = 0
 
     @property
-    def turn(self) -> tuple[int, str, str]:
-        """What waiters are ordered by: the higher priority, then who came first."""
+    def turn(self) -> Turn:
+        """Its place among those that wait."""
         return -self.priority, self.created_at, self.uid
 
 
-def grant(slots: int, claimants: Iterable[Claimant], me: Claimant) -> Slot:
-    """Return whether `me`, as if it waited, may start: running fetches and earlier waiters together leave a slot.
+class Line:
+    """Those that hold a slot of one store, and those that wait for one in the order of their turns.
 
-    Every fetch that waits counts the ones before it as started, so two decisions made at the same moment from the same
-    claims cannot take the same slot.
+    A question costs about as much with ten thousand in the line as with ten.
     """
-    others = [c for c in claimants if c.uid != me.uid]
-    running = sum(c.claim == "active" for c in others)
-    ahead = sum(c.claim == "waiting" and c.turn < me.turn for c in others)
-    return Slot(granted=running + ahead < slots, position=ahead + 1)
+
+    def __init__(self) -> None:
+        self._claimants: dict[str, Claimant] = {}
+        self._turns: list[Turn] = []
+        self.running = 0
+        """Fetches that hold a slot."""
+
+    def __len__(self) -> int:
+        """Number of those that hold or want a slot."""
+        return len(self._claimants)
+
+    @property
+    def waiting(self) -> int:
+        """Fetches that wait."""
+        return len(self._turns)
+
+    def set(self, claimant: Claimant) -> None:
+        """Take note of what a fetch asks for now; one that asks for nothing leaves the line."""
+        self.drop(claimant.uid)
+        if claimant.claim == "none":
+            return
+        self._claimants[claimant.uid] = claimant
+        self.running += claimant.claim == "active"
+        if claimant.claim == "waiting":
+            insort(self._turns, claimant.turn)
+
+    def drop(self, uid: str) -> Claim:
+        """Have a fetch leave the line; return what it held: a slot, a place, or nothing."""
+        claimant = self._claimants.pop(uid, None)
+        if claimant is None:
+            return "none"
+        self.running -= claimant.claim == "active"
+        if claimant.claim == "waiting":
+            del self._turns[bisect_left(self._turns, claimant.turn)]
+        return claimant.claim
+
+    def grant(self, slots: int, me: Claimant) -> Slot:
+        """Return whether `me`, as if it waited, may start: running fetches and earlier waiters together leave a slot.
+
+        Every fetch that waits counts the ones before it as started, so two decisions made at the same moment from the
+        same claims cannot take the same slot.
+        """
+        ahead = self._ahead_of(me)
+        return Slot(granted=self.running_beside(me) + ahead < slots, position=ahead + 1)
+
+    def running_beside(self, me: Claimant) -> int:
+        """Return how many others hold a slot."""
+        known = self._claimants.get(me.uid)
+        return self.running - (known is not None and known.claim == "active")
+
+    def starting_before(self, slots: int, me: Claimant) -> int:
+        """Return how many of those whose turn is before that of `me` could start now."""
+        return min(self._ahead_of(me), max(slots - self.running_beside(me), 0))
+
+    def _ahead_of(self, me: Claimant) -> int:
+        known = self._claimants.get(me.uid)
+        is_counted = known is not None and known.claim == "waiting" and known.turn < me.turn
+        return bisect_left(self._turns, me.turn) - is_counted
+
+    def next(self, slots: int) -> list[str]:
+        """Return the uids of the waiters that could start now, the first first."""
+        return [uid for _, _, uid in self._turns[: max(slots - self.running, 0)]]
 
 
-def next_in_line(slots: int, claimants: Iterable[Claimant]) -> list[Claimant]:
-    """Return the waiters that could start now, the first first."""
-    claimants = list(claimants)
-    free = slots - sum(c.claim == "active" for c in claimants)
-    waiting = sorted((c for c in claimants if c.claim == "waiting"), key=lambda c: c.turn)
-    return waiting[: max(free, 0)]
+def namespace_grants(limit: int, stores: Iterable[tuple[Line, int]], me: Claimant) -> bool:
+    """Return whether `me` may start in a namespace that runs `limit` fetches, by the lines and slots of all its stores.
+
+    As in a line: who runs, and who would start before it, leave a slot. Who waits for a full store is in nobody's way.
+    """
+    lines = list(stores)
+    running = sum(line.running_beside(me) for line, _ in lines)
+    return running + sum(line.starting_before(slots, me) for line, slots in lines) < limit

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from modelfetch.api.order import Order, RemovalTarget, RemoveOrder, SurveyOrder
 from modelfetch.api.store import FetchCounts, ModelStore, ModelStoreStatus
-from modelfetch.core import conditions, retry
+from modelfetch.core import conditions, retry, standings
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained
 from modelfetch.core.job import store_job
@@ -159,7 +159,6 @@ def _standing(seen: StoreObserved) -> Standing:
     if isinstance(seen.claim, Unknown):
         return Standing("working", "Pending", "Pending", f"reads PersistentVolumeClaim '{claim}'")
     if not _usable(seen):
-        state = "does not exist" if seen.claim is None else "lost its volume"
-        message = explained(Reason.STORAGE_NOT_READY, f"PersistentVolumeClaim '{claim}' {state}")
+        message = explained(Reason.STORAGE_NOT_READY, standings.claim_problem(seen.claim, claim))
         return Standing("blocked", "Pending", Reason.STORAGE_NOT_READY, message)
     return Standing("ready", "Ready", "Available", f"PersistentVolumeClaim '{claim}' is there")

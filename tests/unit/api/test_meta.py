@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from modelfetch.api.fetch import Limits, ModelFetchSpec, Retry
-from modelfetch.api.meta import Duration, ObjectMeta, Size, parse_duration_s, parse_quantity, parse_size
+from modelfetch.api.meta import Duration, ObjectMeta, Size, doubled, parse_duration_s, parse_quantity, parse_size
 from modelfetch.api.wanted import Files, ModelInfo
 from tests.corpus.case import parsed
 from tests.gen import fetch
@@ -70,6 +70,13 @@ def test_parse_quantity(text: str, amount: str) -> None:
     """Quantities are exact: no float rounds 0.1."""
 
     assert Decimal(amount) == parse_quantity(text)
+
+
+@pytest.mark.parametrize("text", ["512Mi", "1.5Gi", "1000000000", "500m", "1k"])
+def test_a_doubled_quantity_is_twice_as_much(text: str) -> None:
+    """In the unit that people wrote it in."""
+    assert 2 * parse_quantity(text) == parse_quantity(doubled(text))
+    assert text.lstrip(".0123456789") == doubled(text).lstrip(".0123456789")
 
 
 def test_parse_quantity_refuses_other_text() -> None:

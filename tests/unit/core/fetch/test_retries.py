@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from modelfetch.core.actions import CreateJob, DeleteJob
+from modelfetch.core.conditions import timestamp
 from modelfetch.core.job import job_name, spec_hash
 from modelfetch.core.observed import PodEnd
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -185,3 +186,68 @@ def test_a_failure_and_what_hinders_the_next_attempt_are_not_told_in_turn():
 
     assert "StorageNotReady" == told.fetch.status.last_error.reason
     assert told.fetch.status == decide(told).status
+
+
+A_CENTURY = timedelta(days=36500)
+WAITING = {
+    "its Job is gone": looks.after(looks.failed(Reason.RATE_LIMITED), jobs=(), reports={}),
+    "it was refused": looks.after(looks.look(refusal="exceeded quota"), refusal=None),
+}
+
+
+@pytest.mark.parametrize("seen", WAITING.values(), ids=WAITING.keys())
+def test_a_time_that_nobody_can_have_written_is_not_waited_for(seen):
+    """Somebody has set the times of the status a century ahead: what would be tried then is tried now."""
+    late = timestamp(NOW + A_CENTURY)
+    error = seen.fetch.status.last_error.model_copy(update={"at": late})
+    status = seen.fetch.status.model_copy(update={"last_error": error, "next_retry_time": late})
+    changed = replace(seen, fetch=seen.fetch.model_copy(update={"status": status}))
+
+    assert [] == list(decide(seen).actions)
+    assert [CreateJob] == [type(action) for action in decide(changed).actions]
+
+
+def test_a_look_that_was_announced_for_the_next_century_is_taken_soon():
+    """Of who waits for somebody else: the store may be there in a minute."""
+    seen = looks.after(looks.look(store=None))
+    status = seen.fetch.status.model_copy(update={"next_retry_time": timestamp(NOW + A_CENTURY)})
+    decision = decide(replace(seen, fetch=seen.fetch.model_copy(update={"status": status})))
+
+    assert NOW + timedelta(seconds=30) == decision.again_at
+    assert timestamp(decision.again_at) == decision.status.next_retry_time
+
+
+@pytest.mark.parametrize("ahead_s", [1, 60])
+def test_a_clock_that_is_a_little_ahead_is_believed(ahead_s):
+    """The node's clock, or that of the operator before, need not agree with ours: the delay counts from its time."""
+    failed = looks.failed(Reason.RATE_LIMITED)
+    ended = replace(failed.jobs[0], finished_at=NOW + timedelta(seconds=ahead_s))
+    decision = decide(looks.after(replace(failed, jobs=(ended,)), jobs=(), reports={}))
+
+    assert () == decision.actions
+    assert decision.again_at > NOW + timedelta(seconds=ahead_s)
+
+
+def _out_of_memory(failures, **store):
+    job = looks.ended_job(attempt=failures + 1, failures=failures)
+    return looks.look(jobs=(job,), pods={job.uid: looks.pod(exit_reason="OOMKilled")}, store=looks.store(**store))
+
+
+@pytest.mark.parametrize(("failures", "is_advised"), [(0, False), (1, False), (2, True), (4, True)])
+def test_a_memory_limit_that_is_too_small_again_and_again_is_named(failures, is_advised):
+    """From the third failure on the message says which limit may do, and where it is set; each look says the same."""
+    seen = _out_of_memory(failures)
+    told = looks.after(seen, pods={})
+    message = decide(seen).status.last_error.message
+    advice = f"after {failures + 1} failures with 512Mi: try 1024Mi as jobTemplate.resources.limits.memory"
+
+    assert "OOMKilled" == decide(seen).status.last_error.reason
+    assert is_advised == (advice in message)
+    assert message == decide(told).status.last_error.message
+
+
+def test_a_memory_limit_that_was_set_since_is_not_called_too_small():
+    """The Pod that was killed had another one."""
+    raised = _out_of_memory(4, jobTemplate={"resources": {"limits": {"memory": "1Gi"}}})
+
+    assert "try" not in decide(raised).status.last_error.message
