@@ -83,6 +83,7 @@ REACHES: list[tuple[Object, Settings]] = [
     ),
     ({"egress": {"allowPorts": ["any"]}}, Settings(image=IMAGE, egress=Egress(allow_ports=()))),
     ({"egress": {"allowHttp": True}}, Settings(image=IMAGE, egress=Egress(allow_http=True))),
+    ({"namespaceSlots": 7}, Settings(image=IMAGE, namespace_slots=7)),
     ({"progressInterval": 0.5}, Settings(image=IMAGE, progress_interval_s=0.5)),
     ({"progressInterval": 3600}, Settings(image=IMAGE, progress_interval_s=3600)),
 ]
@@ -290,6 +291,7 @@ CHANGED: dict[str, Any] = {
     "egress.allowHttp": True,
     "fetchPods.runAsUser": "namespace",
     "runAsUser": "namespace",
+    "namespaceSlots": 5,
     "progressInterval": 2,
     "logFormat": "console",
     "crds.enabled": False,
@@ -377,6 +379,7 @@ WRONG: list[tuple[Object, str]] = [
     ({"podLabels": {"app.kubernetes.io/name": "x"}}, r"invalid propertyName 'app.kubernetes.io/name'"),
     ({"extraEnv": [{"name": "MODELFETCH_IMAGE", "value": "x"}]}, r"at '/extraEnv/0/name': 'not' failed"),
     ({"egress": {"allowNetworks": ["10.0.0.256/8"]}}, r"at '/egress/allowNetworks/0'.* does not match pattern"),
+    ({"namespaceSlots": -1}, r"at '/namespaceSlots': minimum: got -1, want 0"),
     ({"progressInterval": 0}, r"at '/progressInterval': minimum: got 0, want 0\.1"),
     ({"extraArgs": ["--probe-port=1"]}, r"at '': additional properties 'extraArgs' not allowed"),
     ({"serviceAccount": {"create": False}}, r"serviceAccount.name must be given where serviceAccount.create is false"),

@@ -22,6 +22,8 @@ class ApiServer:
         self.requests: list[tuple[str, str]] = []
         self.during: Callable[[str, str], object] = lambda _method, _path: None
         self.refuse: Callable[[str, str], web.Response | None] = lambda _method, _path: None
+        self.admit: Callable[[Object], Object] = lambda body: body
+        """What becomes of an object that is created, as a mutating webhook would have it."""
         self.address = ""
         self._versions = itertools.count(100)
 
@@ -57,7 +59,8 @@ class ApiServer:
             return refused(409, "AlreadyExists")
         version = next(self._versions)
         made = {"uid": f"uid-{version}", "resourceVersion": str(version), "creationTimestamp": "2030-01-01T00:00:00Z"}
-        self.objects[at] = {**body, "metadata": body["metadata"] | made}
+        admitted = self.admit(body)
+        self.objects[at] = {**admitted, "metadata": admitted["metadata"] | made}
         return web.json_response(self.objects[at], status=201)
 
     def _apply(self, path: str, body: Object) -> web.Response:

@@ -72,6 +72,8 @@ app.kubernetes.io/component: operator
   value: {{ .Values.huggingFaceEndpoint }}
 - name: MODELFETCH_ALLOW_HTTP
   value: {{ .Values.egress.allowHttp | quote }}
+- name: MODELFETCH_NAMESPACE_SLOTS
+  value: {{ include "modelfetch.digits" .Values.namespaceSlots | quote }}
 - name: MODELFETCH_PROGRESS_INTERVAL
   value: {{ .Values.progressInterval | quote }}
 - name: MODELFETCH_LOG_FORMAT

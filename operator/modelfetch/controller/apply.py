@@ -33,16 +33,23 @@ class Applier:
         self._kube = kube
         self._learn = learn
 
-    async def act(self, namespace: str, action: Action) -> None:
-        """Carry out one action. Raises Refused, or KubeError where the outcome is unknown or worth another try."""
+    async def act(self, namespace: str, action: Action) -> bool:
+        """Carry out one action; False where a Job that was to be deleted is gone already.
+
+        Raises Refused, or KubeError where the outcome is unknown or worth another try.
+        """
         if isinstance(action, DeleteJob):
-            await self._kube.delete(JOBS, namespace, action.name, uid=action.uid, propagation="Foreground")
-        else:
-            await self._create(namespace, action)
+            return await self._delete(namespace, action.name, action.uid)
+        await self._create(namespace, action)
+        return True
+
+    async def _delete(self, namespace: str, name: str, uid: str) -> bool:
+        """Its Pods end first: while the Job is there, no other is made under its name."""
+        return await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
 
     async def _create(self, namespace: str, action: CreateJob) -> None:
         try:
-            self._learn(JOBS, await self._kube.create(JOBS, namespace, action.manifest))
+            stored = await self._kube.create(JOBS, namespace, action.manifest)
         except KubeError as error:
             if error.already_exists:
                 await self._adopt(namespace, action)
@@ -50,6 +57,17 @@ class Applier:
                 raise Refused(sanitise(error.message)) from None
             else:
                 raise
+        else:
+            await self._take(namespace, action, stored)
+
+    async def _take(self, namespace: str, action: CreateJob, stored: Object) -> None:
+        """A Job that does not say any more whose it is and what for would run beside another one made in its place."""
+        changed = _changed(stored, action.manifest)
+        if changed is None:
+            self._learn(JOBS, stored)
+            return
+        await self._delete(namespace, action.name, stored["metadata"]["uid"])
+        raise Refused(f"what admits Jobs in this cluster has changed {changed} of Job '{action.name}'")
 
     async def _adopt(self, namespace: str, action: CreateJob) -> None:
         """An earlier try of ours may have been committed without its answer; anybody else's Job is not ours."""
@@ -76,7 +94,22 @@ class Applier:
         self._learn(resource, stored)
 
 
+def _changed(job: Object, manifest: Object) -> str | None:
+    """Return which of our marks is not as it was asked for, None where all are."""
+    if _owner(job) != _owner(manifest):
+        return "the owner"
+    for kind in ("labels", "annotations"):
+        ours, stored = manifest["metadata"].get(kind) or {}, job["metadata"].get(kind) or {}
+        wrong = next((name for name, value in ours.items() if stored.get(name) != value), None)
+        if wrong is not None:
+            return f"{kind.removesuffix('s')} '{wrong}'"
+    return None
+
+
+def _owner(job: Object) -> Any:
+    owners = job["metadata"].get("ownerReferences") or ()
+    return next((owner.get("uid") for owner in owners if owner.get("controller")), None)
+
+
 def _identity(job: Object) -> tuple[Any, Any]:
-    meta = job["metadata"]
-    owner = next((o.get("uid") for o in meta.get("ownerReferences") or () if o.get("controller")), None)
-    return owner, (meta.get("annotations") or {}).get(HASH_ANNOTATION)
+    return _owner(job), (job["metadata"].get("annotations") or {}).get(HASH_ANNOTATION)

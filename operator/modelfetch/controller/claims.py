@@ -4,69 +4,80 @@ It is set in the same step of the event loop as the decision it belongs to, befo
 reconciles that run at the same time cannot take the same slot.
 """
 
-from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 
 from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.store import FetchCounts
 from modelfetch.controller.mirror import Key, Object
 from modelfetch.core.actions import Claim
 from modelfetch.core.observed import Slot
-from modelfetch.core.slots import Claimant, grant, next_in_line
+from modelfetch.core.slots import Claimant, Line, namespace_grants
 from modelfetch.kube.objects import MODELFETCHES
 
 StoreKey = tuple[str, str]
 """Namespace and name of a store."""
+_NOBODY = Line()
+"""The line of a store of which nobody wants anything."""
 
 
 class Claims:
-    """Claims by store and fetch."""
+    """The lines of all stores; of a fetch that asks for nothing nothing is kept."""
 
     def __init__(self) -> None:
-        self._by_store: defaultdict[StoreKey, dict[str, tuple[Claimant, Key]]] = defaultdict(dict)
-        self._store_of: dict[str, StoreKey] = {}
+        self._lines: dict[StoreKey, Line] = {}
+        self._places: dict[str, tuple[StoreKey, Key]] = {}
         self.running = 0
         """Fetches that hold a slot, over all stores."""
 
-    def set(self, fetch: ModelFetch, claim: Claim) -> bool:
-        """Take note of what a fetch asks for; returns True where it gave a slot or a place in the queue back."""
+    def set(self, fetch: ModelFetch, claim: Claim) -> Claim:
+        """Take note of what a fetch asks for; returns what it had before."""
         meta = fetch.metadata
-        store = (meta.namespace, fetch.spec.store_ref.name)
         before = self.drop(meta.uid)
-        self._store_of[meta.uid] = store
-        key = Key(MODELFETCHES.kind, meta.namespace, meta.name)
-        self._by_store[store][meta.uid] = (_claimant(fetch, claim), key)
-        self.running += claim == "active"
-        return before in ("active", "waiting") and claim == "none"
+        if claim != "none":
+            store = (meta.namespace, fetch.spec.store_ref.name)
+            self._places[meta.uid] = (store, Key(MODELFETCHES.kind, meta.namespace, meta.name))
+            self._lines.setdefault(store, Line()).set(_claimant(fetch, claim))
+            self.running += claim == "active"
+        return before
 
     def drop(self, uid: str) -> Claim:
         """Forget a fetch; returns what it held: a slot, a place in the queue, or nothing."""
-        before = self._claim_of(uid)
-        store = self._store_of.pop(uid, None)
-        if store is not None:
-            self._by_store[store].pop(uid, None)
-            self.running -= before == "active"
+        store, _ = self._places.pop(uid, (None, None))
+        if store is None:
+            return "none"
+        before = self._lines[store].drop(uid)
+        self.running -= before == "active"
+        if not self._lines[store]:
+            del self._lines[store]
         return before
 
-    def _claim_of(self, uid: str) -> Claim:
-        store = self._store_of.get(uid)
-        return self._by_store[store][uid][0].claim if store is not None else "none"
+    def slot(self, fetch: ModelFetch, stores: Mapping[str, int], limit: int = 0) -> Slot:
+        """Return whether this fetch may start now; `stores` are the slots of its namespace's stores, by their names.
 
-    def slot(self, fetch: ModelFetch, slots: int) -> Slot:
-        """Return whether this fetch may start now."""
-        store = (fetch.metadata.namespace, fetch.spec.store_ref.name)
-        claimants = [claimant for claimant, _ in self._by_store[store].values() if claimant.claim != "none"]
-        return grant(slots, claimants, _claimant(fetch, "waiting"))
+        `limit` is how many fetches may run in the namespace, 0 for as many as the stores allow.
+        """
+        namespace, me = fetch.metadata.namespace, _claimant(fetch, "waiting")
+        own = fetch.spec.store_ref.name
+        slot = self._line(namespace, own).grant(stores[own], me)
+        if not slot.granted or not limit:
+            return slot
+        lines = ((self._line(namespace, store), slots) for store, slots in stores.items())
+        granted = namespace_grants(limit, lines, me)
+        return replace(slot, granted=granted, of_namespace=not granted)
 
     def next_in_line(self, namespace: str, store: str, slots: int) -> list[Key]:
         """Return the fetches whose turn it is."""
-        entries = self._by_store[(namespace, store)]
-        return [entries[c.uid][1] for c in next_in_line(slots, [claimant for claimant, _ in entries.values()])]
+        return [self._places[uid][1] for uid in self._line(namespace, store).next(slots)]
 
     def counts(self, namespace: str, store: str, fetches: list[Object]) -> FetchCounts:
         """Return how many of a store's fetches do what."""
-        claims = Counter(claimant.claim for claimant, _ in self._by_store[(namespace, store)].values())
+        line = self._line(namespace, store)
         ready = sum((body.get("status") or {}).get("phase") == "Ready" for body in fetches)
-        return FetchCounts(total=len(fetches), ready=ready, running=claims["active"], queued=claims["waiting"])
+        return FetchCounts(total=len(fetches), ready=ready, running=line.running, queued=line.waiting)
+
+    def _line(self, namespace: str, store: str) -> Line:
+        return self._lines.get((namespace, store), _NOBODY)
 
 
 def _claimant(fetch: ModelFetch, claim: Claim) -> Claimant:

@@ -22,6 +22,7 @@ VARIABLES = {
     "MODELFETCH_IMAGE_PULL_POLICY": "--image-pull-policy",
     "MODELFETCH_RUN_AS_USER": "--run-as-user",
     "MODELFETCH_HUGGINGFACE_ENDPOINT": "--huggingface-endpoint",
+    "MODELFETCH_NAMESPACE_SLOTS": "--namespace-slots",
     "MODELFETCH_PROGRESS_INTERVAL": "--progress-interval",
     "MODELFETCH_PROBE_PORT": "--probe-port",
     "MODELFETCH_LOG_FORMAT": "--log-format",
@@ -42,6 +43,7 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _IMAGE = re.compile(r"[^\s-]\S{0,511}")
 _LARGEST_UID = 2**31 - 1
+_MOST_SLOTS = 10_000
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
@@ -77,6 +79,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         egress=Egress(allow_networks=tuple(args.allow_network), allow_ports=ports, allow_http=args.allow_http),
         huggingface_endpoint=args.huggingface_endpoint,
         run_as_user=args.run_as_user,
+        namespace_slots=args.namespace_slots,
         progress_interval_s=args.progress_interval,
     )
 
@@ -101,6 +104,14 @@ def parser() -> argparse.ArgumentParser:
     _add_pod_flags(flags)
     _add_egress_flags(flags)
     _add_leader_flags(flags)
+    flags.add_argument(
+        "--namespace-slots",
+        type=_slots,
+        default=0,
+        metavar="N",
+        help="fetches that may run at once in a namespace, over all its stores; 0 for no bound but the stores' slots "
+        "(MODELFETCH_NAMESPACE_SLOTS; default %(default)s)",
+    )
     flags.add_argument(
         "--progress-interval",
         type=_interval_s,
@@ -238,6 +249,10 @@ def _user(text: str) -> int | None:
 
 def _port(text: str) -> str:
     return text if text == ANY_PORT else str(_number(text, 1, 65535, "any, or a port from 1"))
+
+
+def _slots(text: str) -> int:
+    return _number(text, 0, _MOST_SLOTS, "slots from 0")
 
 
 def _probe_port(text: str) -> int:

@@ -36,6 +36,10 @@ class Inventories(Generic[Key]):
         self._waiting[store].add(fetch)
         return False
 
+    def is_waiting(self, store: Key, fetch: Key) -> bool:
+        """Return whether `fetch` waits to be counted."""
+        return fetch in self._waiting.get(store, ())
+
     def forget(self, store: Key) -> None:
         """The store is gone."""
         self._counted.pop(store, None)

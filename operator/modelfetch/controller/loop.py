@@ -7,7 +7,6 @@ with a growing delay; the others go on.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,29 +15,28 @@ from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
+from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.metrics import Metrics
-from modelfetch.controller.mirror import Key, Mirror, Object, key_of, uid_of
-from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job, read_store
+from modelfetch.controller.mirror import Key, Object, key_of, store_of, uid_of
+from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job
 from modelfetch.controller.pace import Clock
-from modelfetch.controller.queue import KeyedQueue
 from modelfetch.controller.recorder import EventRecorder
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
-from modelfetch.core.actions import CreateJob
-from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, NAME_ANNOTATION, fetch_order, spec_hash
+from modelfetch.core.actions import Action, CreateJob, DeleteJob
+from modelfetch.core.job import fetch_order, spec_hash
 from modelfetch.core.observed import Observed, Settings, Wanted
 from modelfetch.core.status import differs_in_substance, dump
 from modelfetch.kube.client import Kube, KubeError, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES
 
 RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
 FIRST_RESYNC_S = 15.0
 """Seconds from the start to the first of them: of what is deleted after `prime` and before Kopf's own first list nobody
 tells, and a Job that is gone would be waited for."""
-STORE_DEBOUNCE_S = 1.0
 CONFLICT_S = 1.0
 """Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
 TOO_MANY_REQUESTS = 429
@@ -62,95 +60,38 @@ class Loop:
         metrics: Metrics | None = None,
     ) -> None:
         """`namespaces` empty means all of them."""
-        self.mirror = Mirror()
-        self.queue: KeyedQueue[Key] = KeyedQueue()
         self.vigil = Vigil(clock.monotonic)
+        self._intake = Intake(kube, namespaces, self.vigil, self._forgotten)
+        self.mirror, self.queue = self._intake.mirror, self._intake.queue
         self._metrics = metrics or Metrics()
         self._kube = kube
         self._settings = settings
         self._clock = clock
-        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._claims = Claims()
         self._inventories: Inventories[Key] = Inventories()
-        self._observer = Observer(kube, self.mirror, self._claims, clock)
-        self._applier = Applier(kube, self.mirror.put)
+        self._observer = Observer(kube, self.mirror, self._claims, clock, settings.namespace_slots)
+        self._applier = Applier(kube, self._intake.learned)
         self.recorder = EventRecorder(kube, clock)
         self._written: dict[str, float] = {}
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._surveys: dict[Key, str] = {}
         """By store that has to be surveyed: the Job that does it, empty before there is one."""
-        self._store_marks: dict[Key, tuple[Any, ...]] = {}
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
     def seen(self, resource: Resource, kind: str | None, body: Object) -> None:
-        """Take in one watch event and put the key it is about into the queue."""
-        self.vigil.saw(resource, kind, body)
-        if kind == "DELETED":
-            self._forget(resource, body)
-            return
-        known = self.mirror.get(key_of(resource, body))
-        if self.mirror.put(resource, body):
-            if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"]:
-                self._forget(resource, known)  # it went while nobody watched
-            self._enqueue(resource, body)
+        """Take in one watch event."""
+        self._intake.seen(resource, kind, body)
 
-    def _enqueue(self, resource: Resource, body: Object) -> None:
-        if resource in (MODELFETCHES, MODELSTORES):
-            self.queue.add(key_of(resource, body))
-            self._wake_around(resource, body)
-        else:
-            self._wake_owner(body)
-
-    def _wake_around(self, resource: Resource, body: Object) -> None:
+    def _forgotten(self, resource: Resource, body: Object) -> None:
+        """An object has gone: what follows from that is kept for its store, and nothing else of it."""
+        self._observer.forget(resource, body)
         if resource is MODELFETCHES:
-            self.queue.schedule_sooner(self._store_key(body), STORE_DEBOUNCE_S)
-        elif self._store_changed(body):
-            self._wake_fetches(body)
-
-    def _wake_fetches(self, store: Object) -> None:
-        meta = store["metadata"]
-        for fetch in self.mirror.fetches_of_store(meta["namespace"], meta["name"]):
-            self.queue.add(key_of(MODELFETCHES, fetch))
-
-    def _store_changed(self, body: Object) -> bool:
-        """Whether what fetches go by is new: the counts in a status change with each of them and concern none."""
-        status = body.get("status") or {}
-        ready = [c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"]
-        mark = (body["metadata"]["uid"], body["metadata"].get("generation"), ready, status.get("volumeName"))
-        key = key_of(MODELSTORES, body)
-        before = self._store_marks.get(key)
-        self._store_marks[key] = mark
-        return mark != before
-
-    def _wake_owner(self, body: Object) -> None:
-        """A Job or Pod concerns the fetch whose uid it carries, else its store."""
-        meta = body["metadata"]
-        labels = meta.get("labels") or {}
-        uid = labels.get(FETCH_LABEL)
-        name = (meta.get("annotations") or {}).get(NAME_ANNOTATION)
-        if uid and name:
-            self.queue.add(Key(MODELFETCHES.kind, meta["namespace"], name))
-            return
-        for store in self.mirror.all(MODELSTORES):
-            if store["metadata"]["namespace"] == meta["namespace"]:
-                self.queue.add(key_of(MODELSTORES, store))
-
-    def _forget(self, resource: Resource, body: Object) -> None:
-        known = self.mirror.remove(resource, body) or body
-        self.vigil.forget(resource, known)
-        self._observer.forget(known)
-        if resource is MODELFETCHES:
-            self._fetch_gone(known)
-        elif resource is MODELSTORES:
-            self.queue.add(key_of(resource, known))
-            self._wake_fetches(known)
-        elif resource in (JOBS, PODS):
-            self._wake_owner(known)
+            self._fetch_gone(body)
 
     def _fetch_gone(self, body: Object) -> None:
-        meta, store_key = body["metadata"], self._store_key(body)
+        meta, store_key = body["metadata"], store_of(body)
         held = self._claims.drop(str(meta["uid"]))
         if held != "none":
             self._wake_next(store_key)
@@ -159,25 +100,20 @@ class Loop:
         if held == "active" or owners_with_files([body]):  # a Job may have been made that no status tells of yet
             target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"], retain=keeps)
             self._gone[store_key].add(target)
-        self.queue.add(store_key)
-
-    def _store_key(self, fetch: Object) -> Key:
-        ref = (fetch.get("spec") or {}).get("storeRef") or {}
-        return Key(MODELSTORES.kind, fetch["metadata"]["namespace"], ref.get("name", "default"))
 
     # --- lists --------------------------------------------------------------------------------------------------
 
     async def prime(self) -> None:
         """Fill the mirror from full lists before the first decision, and see what was missed while nobody looked."""
-        await self._list_all()
+        await self._intake.list_all()
         for body in self.mirror.all(MODELFETCHES):
             self._prime_claim(body)
         for body in self.mirror.all(MODELSTORES):
-            store, _ = read_store(body)
+            store, _ = self._observer.read_store(body)
             recorded = store.status.inventory
             if recorded is not None and recorded != store_core.inventory(self._owners(key_of(MODELSTORES, body))):
                 self._surveys[key_of(MODELSTORES, body)] = ""
-        self._enqueue_all()
+        self._intake.wake_all()
 
     def _owners(self, store: Key) -> frozenset[str]:
         fetches = self.mirror.fetches_of_store(store.namespace, store.name)
@@ -185,48 +121,13 @@ class Loop:
 
     def _prime_claim(self, body: Object) -> None:
         """A fetch with a live Job holds its slot before anybody else is looked at."""
-        fetch, _ = read_fetch(body)
-        live = any(read_job(job).result == "Running" for job in self.mirror.jobs_of_fetch(fetch.metadata.uid))
-        self._claims.set(fetch, "active" if live else "none")
+        if any(read_job(job).result == "Running" for job in self.mirror.jobs_of_fetch(uid_of(body))):
+            self._claims.set(read_fetch(body)[0], "active")
 
     async def resync(self) -> None:
         """List everything again, take note of what the watches missed, and look at every resource."""
-        await self._list_all(self.vigil.listed)
-        self._enqueue_all()
-
-    async def _list_all(self, notice: Callable[[Resource, Object, Object | None], None] | None = None) -> None:
-        """Fill the mirror; `notice` is told of each object, and of the version that was known before."""
-        for resource, labels in (
-            (MODELSTORES, ""),
-            (MODELFETCHES, ""),
-            (JOBS, MANAGED_SELECTOR),
-            (PODS, MANAGED_SELECTOR),
-        ):
-            before = self.mirror.moment(resource)
-            listed = [body for ns in self._namespaces for body in await self._kube.list(resource, ns, labels=labels)]
-            for body in self.mirror.missing_from(resource, listed, before):
-                self._forget(resource, body)
-            for body in listed:
-                if notice is not None:
-                    notice(resource, body, self.mirror.get(key_of(resource, body)))
-                self.mirror.answered(resource, body, before)
-
-    async def _ask(self, resource: Resource, key: Key) -> None:
-        """Take in what the API server itself says of an object: what a write has met is not what the mirror knows."""
-        before = self.mirror.moment(resource)
-        known = before.objects.get(key)
-        # By a list, for which there are rights on all kinds that are watched.
-        listed = await self._kube.list(resource, key.namespace, fields=f"metadata.name={key.name}")
-        found = next(iter(listed), None)
-        if known is not None and (found is None or uid_of(found) != uid_of(known)):
-            self._forget(resource, known)
-        if found is not None:
-            self.mirror.answered(resource, found, before)
-
-    def _enqueue_all(self) -> None:
-        for resource in (MODELSTORES, MODELFETCHES):
-            for body in self.mirror.all(resource):
-                self.queue.add(key_of(resource, body))
+        await self._intake.list_all(self.vigil.listed)
+        self._intake.wake_all()
 
     # --- work ---------------------------------------------------------------------------------------------------
 
@@ -271,6 +172,8 @@ class Loop:
         if body is None:
             self.queue.unschedule(key)
             return
+        if self._is_to_be_counted_first(key, body):
+            return
         observed = await self._observer.fetch(body)
         if not self._is_there(key, observed.meta.uid):
             return  # what it claimed now nobody would give back
@@ -279,16 +182,35 @@ class Loop:
             return
         try:
             for action in decision.actions:
-                await self._applier.act(key.namespace, action)
+                await self._act(key.namespace, action)
         except Refused as refusal:
             if not self._is_there(key, observed.meta.uid):
                 return
             decision = self._decide(replace(observed, refusal=str(refusal)))
+        self._look_again(key, decision.again_at, observed.now)
         status = decision.status
         if status is not None and await self._say(MODELFETCHES, key, observed.meta, dump(status)):
             self.recorder.tell(observed.meta, observed.fetch.status, status)
             self._metrics.told(observed.fetch.status, status)
-        self._look_again(key, decision.again_at, observed.now)
+
+    async def _act(self, namespace: str, action: Action) -> None:
+        is_done = await self._applier.act(namespace, action)
+        if not is_done and isinstance(action, DeleteJob):
+            self._intake.gone(JOBS, Key(JOBS.kind, namespace, action.name), action.uid)
+
+    def _is_to_be_counted_first(self, key: Key, body: Object) -> bool:
+        """A fetch that has just come may not start before its store counts it; so it is looked at then, and once."""
+        store, is_known = store_of(body), (body.get("status") or {}).get("observedGeneration", -1) >= 0
+        if is_known or self.mirror.get(store) is None or self._inventories.is_waiting(store, key):
+            return False
+        if self._inventories.counts(store, key, uid_of(body)):
+            return False
+        self._count_soon(store, key)
+        return True
+
+    def _count_soon(self, store: Key, key: Key) -> None:
+        self.queue.add(store)
+        self.queue.schedule(key, UNCOUNTED_S)
 
     def _is_there(self, key: Key, uid: str) -> bool:
         body = self.mirror.get(key)
@@ -300,15 +222,18 @@ class Loop:
         starts = any(isinstance(action, CreateJob) for action in decision.actions)
         if not starts or self._inventories.counts(store, key, observed.meta.uid):
             return True
-        self.queue.add(store)
-        self.queue.schedule(key, UNCOUNTED_S)
+        self._count_soon(store, key)
         return False
 
     def _decide(self, observed: Observed) -> fetch_core.FetchDecision:
         """Decide, and take note of the claim in the same step, before anything is awaited."""
         decision = fetch_core.decide(self._wanted(observed), observed, self._settings)
-        if self._claims.set(observed.fetch, decision.claim):
-            self._wake_next(Key(MODELSTORES.kind, observed.meta.namespace, observed.fetch.spec.store_ref.name))
+        store = Key(MODELSTORES.kind, observed.meta.namespace, observed.fetch.spec.store_ref.name)
+        before = self._claims.set(observed.fetch, decision.claim)
+        if before != decision.claim:
+            self.queue.schedule_sooner(store, STORE_DEBOUNCE_S)  # it counts them, and no status may tell of that
+        if before != "none" and decision.claim == "none":
+            self._wake_next(store)
         return decision
 
     def _wanted(self, observed: Observed) -> Wanted:
@@ -324,18 +249,20 @@ class Loop:
             return Wanted(hash_, order=None, error=f"spec.source: {error}")
 
     def _wake_next(self, store_key: Key) -> None:
+        """A slot of this store is free, and with it one of its namespace where these are bounded, too."""
         body = self.mirror.get(store_key)
-        if body is None:
-            return
-        slots = read_store(body)[0].spec.slots
-        for key in self._claims.next_in_line(store_key.namespace, store_key.name, slots):
-            self.queue.add(key)
+        bodies = [body] if body is not None else []
+        if self._settings.namespace_slots:
+            bodies = self.mirror.in_namespace(MODELSTORES, store_key.namespace)
+        for store, _ in map(self._observer.read_store, bodies):
+            for key in self._claims.next_in_line(store_key.namespace, store.metadata.name, store.spec.slots):
+                self.queue.add(key)
 
     async def _reconcile_store(self, key: Key) -> None:
         body = self.mirror.get(key)
         if body is None:
             self.queue.unschedule(key)
-            for kept in (self._gone, self._confirmed, self._store_marks, self._surveys):
+            for kept in (self._gone, self._confirmed, self._surveys):
                 kept.pop(key, None)
             self._inventories.forget(key)
             return
@@ -353,14 +280,14 @@ class Loop:
             self._surveys.pop(key, None)
         for action in decision.actions:
             try:
-                await self._applier.act(key.namespace, action)
+                await self._act(key.namespace, action)
             except Refused as refusal:
                 log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
         status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True) if decision.status else None
+        self._look_again(key, decision.again_at, observed.now)
         await self._say(MODELSTORES, key, observed.store.metadata, status)
         for fetch in self._inventories.written(key, decision.counted):
             self.queue.add(fetch)
-        self._look_again(key, decision.again_at, observed.now)
 
     async def _still_gone(self, key: Key) -> tuple[RemovalTarget, ...]:
         """Ask the API server itself, once for each, before anything is removed: the mirror may be behind."""
@@ -393,7 +320,7 @@ class Loop:
             await self._applier.status(resource, meta, status)
         except KubeError as error:
             if error.is_conflict or error.is_not_found:
-                await self._ask(resource, key)
+                await self._intake.ask(resource, key)
             if error.is_not_found and not self._is_there(key, meta.uid):
                 return False
             raise

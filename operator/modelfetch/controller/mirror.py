@@ -33,6 +33,12 @@ def key_of(resource: Resource, body: Object) -> Key:
     return Key(resource.kind, meta.get("namespace", ""), meta["name"])
 
 
+def store_of(fetch: Object) -> Key:
+    """Return the key of the store that a ModelFetch names."""
+    ref = (fetch.get("spec") or {}).get("storeRef") or {}
+    return Key(MODELSTORES.kind, fetch["metadata"].get("namespace", ""), ref.get("name", "default"))
+
+
 @dataclass(frozen=True)
 class Moment:
     """What was known of a kind when the API server was asked about it: objects, and the uids of those that had gone."""
@@ -45,7 +51,7 @@ class Mirror:
     """Objects by key; of what comes by itself, an older version never replaces a newer one."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, Object] = {}
+        self._objects: defaultdict[str, dict[Key, Object]] = defaultdict(dict)
         self._members: defaultdict[tuple[str, ...], set[Key]] = defaultdict(set)
         self._gone: dict[str, None] = {}  # in the order they went
 
@@ -54,7 +60,7 @@ class Mirror:
         if uid_of(body) in self._gone:
             return False
         key = key_of(resource, body)
-        old = self._objects.get(key)
+        old = self.get(key)
         if old is not None and version_of(old) > version_of(body):
             return False  # of another uid, too: a list is ahead of a watch that still tells of the one before
         self._take(resource, key, body)
@@ -62,7 +68,7 @@ class Mirror:
 
     def moment(self, resource: Resource) -> Moment:
         """Return what is known of a kind now, to be handed in with what the server answers."""
-        return Moment({key_of(resource, body): body for body in self.all(resource)}, frozenset(self._gone))
+        return Moment(dict(self._objects[resource.kind]), frozenset(self._gone))
 
     def answered(self, resource: Resource, body: Object, since: Moment) -> None:
         """Take in what the server answered when it was asked at `since`.
@@ -71,7 +77,7 @@ class Mirror:
         was thought gone: then etcd was restored, and what is known is of a history that is no more (F26).
         """
         key, uid = key_of(resource, body), uid_of(body)
-        if self._objects.get(key) is not since.objects.get(key) or (uid in self._gone and uid not in since.gone):
+        if self.get(key) is not since.objects.get(key) or (uid in self._gone and uid not in since.gone):
             self.put(resource, body)
             return
         self._gone.pop(uid, None)
@@ -80,24 +86,24 @@ class Mirror:
     def _take(self, resource: Resource, key: Key, body: Object) -> None:
         self._forget(key)
         body["metadata"].pop("managedFields", None)
-        self._objects[key] = _slim(resource, body)
+        self._objects[key.kind][key] = _slim(resource, body)
         for index in _indexes(resource, body):
             self._members[index].add(key)
 
     def remove(self, resource: Resource, body: Object) -> Object | None:
-        """Take note that an object is gone; returns what was known, unless another one has its name by now."""
+        """Take note that an object is gone; returns its last state, None where another one has its name by now."""
         self._gone[uid_of(body)] = None
         if len(self._gone) > TOMBSTONES:
             del self._gone[next(iter(self._gone))]
         key = key_of(resource, body)
-        old = self._objects.get(key)
+        old = self.get(key)
         if old is None or uid_of(old) != uid_of(body):
             return None
         self._forget(key)
-        return old
+        return old if version_of(old) > version_of(body) else _slim(resource, body)
 
     def _forget(self, key: Key) -> None:
-        old = self._objects.pop(key, None)
+        old = self._objects[key.kind].pop(key, None)
         if old is None:
             return
         for index in _indexes(_RESOURCES[key.kind], old):
@@ -107,11 +113,11 @@ class Mirror:
 
     def get(self, key: Key) -> Object | None:
         """Return the object, or None."""
-        return self._objects.get(key)
+        return self._objects[key.kind].get(key)
 
     def all(self, resource: Resource) -> Iterator[Object]:
         """Yield all objects of a kind."""
-        return iter([body for key, body in self._objects.items() if key.kind == resource.kind])
+        return iter(list(self._objects[resource.kind].values()))
 
     def in_namespace(self, resource: Resource, namespace: str) -> list[Object]:
         """Return the objects of a kind in a namespace."""
@@ -124,6 +130,10 @@ class Mirror:
     def jobs_of_fetch(self, uid: str) -> list[Object]:
         """Return the Jobs labelled with a fetch's uid; the owner has still to be compared."""
         return self._of(("job-of-fetch", uid))
+
+    def has_job(self, uid: str) -> bool:
+        """Whether a Job of this uid is there."""
+        return ("job", uid) in self._members
 
     def jobs_of_store(self, namespace: str, label: str) -> list[Object]:
         """Return the Jobs labelled with a store."""
@@ -138,7 +148,7 @@ class Mirror:
         return self._of(("made-for", resource.kind, namespace, name))
 
     def _of(self, index: tuple[str, ...]) -> list[Object]:
-        return [self._objects[key] for key in self._members.get(index, ())]
+        return [self._objects[key.kind][key] for key in self._members.get(index, ())]
 
     def missing_from(self, resource: Resource, listed: Iterable[Object], since: Moment) -> list[Object]:
         """Return the known objects of a kind that a full list, asked for at `since`, does not hold under that uid."""
@@ -163,11 +173,10 @@ def _relations(resource: Resource, body: Object, namespace: str) -> list[tuple[s
     if NAME_ANNOTATION in annotations:
         made_for.append(("made-for", resource.kind, namespace, annotations[NAME_ANNOTATION]))
     if resource is MODELFETCHES:
-        ref = (body.get("spec") or {}).get("storeRef") or {}
-        return [("store", namespace, ref.get("name", "default"))]
+        return [("store", namespace, store_of(body).name)]
     if resource is JOBS:
         of_fetch = [("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else []
-        return [("job-of-store", namespace, labels.get(STORE_LABEL, "")), *of_fetch, *made_for]
+        return [("job", uid_of(body)), ("job-of-store", namespace, labels.get(STORE_LABEL, "")), *of_fetch, *made_for]
     if resource is PODS:
         owners = [owner["uid"] for owner in meta.get("ownerReferences") or () if owner.get("controller")]
         return [*(("pod-of-job", uid) for uid in owners), *made_for]

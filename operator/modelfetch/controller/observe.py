@@ -45,15 +45,20 @@ _DIGITS = 9
 class Observer:
     """Looks at one resource at a time."""
 
-    def __init__(self, kube: Kube, mirror: Mirror, claims: Claims, clock: Clock) -> None:
+    def __init__(self, kube: Kube, mirror: Mirror, claims: Claims, clock: Clock, namespace_slots: int = 0) -> None:
+        """`namespace_slots` are how many fetches may run in a namespace, 0 for as many as its stores allow."""
         self._kube = kube
         self._mirror = mirror
         self._claims = claims
+        self._namespace_slots = namespace_slots
         self._clock = clock
         self._budget = Budget(READS_PER_S, clock.monotonic)
         self._claims_read: dict[tuple[str, str], tuple[float, ClaimSeen | Unknown | None]] = {}
         self._complaints = Complaints(kube, clock, self._budget)
         self._silences = Silences(clock.monotonic)
+        self._stores: dict[str, tuple[Object, ModelStore, str | None]] = {}
+        self._last_pods: dict[str, Object] = {}
+        """By the uid of a Job that is there: the last of its Pods that went, which may be why it fails in a moment."""
 
     async def fetch(self, body: Object) -> Observed:
         """Return everything about one ModelFetch, from one look."""
@@ -80,16 +85,31 @@ class Observer:
             predecessor_runs=self._predecessor_runs(meta),
         )
 
-    def forget(self, body: Object) -> None:
-        """An object is gone: nothing about it is kept."""
-        self._complaints.forget(str(body["metadata"]["uid"]))
-        self._silences.forget(str(body["metadata"]["uid"]))
+    def forget(self, resource: Resource, body: Object) -> None:
+        """An object is gone: nothing about it is kept, but how a Pod ended whose Job has still to be judged."""
+        uid = str(body["metadata"]["uid"])
+        for kept in (self._stores, self._last_pods):
+            kept.pop(uid, None)
+        self._complaints.forget(uid)
+        self._silences.forget(uid)
+        if resource is PODS:
+            owners = body["metadata"].get("ownerReferences") or ()
+            jobs_of_it = (owner["uid"] for owner in owners if owner.get("controller"))
+            self._last_pods |= {job: body for job in jobs_of_it if self._mirror.has_job(job)}
 
     def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
         """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""
         body = self._mirror.get(Key(MODELSTORES.kind, fetch.metadata.namespace, fetch.spec.store_ref.name))
-        store, error = read_store(body) if body is not None else (None, None)
+        store, error = self.read_store(body) if body is not None else (None, None)
         return (store, None) if error is None else (None, f"is invalid: {error}")
+
+    def read_store(self, body: Object) -> tuple[ModelStore, str | None]:
+        """Return what read_store returns; a version that the mirror has is read once, however many fetches ask."""
+        uid = str(body["metadata"]["uid"])
+        known = self._stores.get(uid)
+        if known is None or known[0] is not body:
+            known = self._stores[uid] = (body, *read_store(body))
+        return known[1:]
 
     def _writing(self, namespace: str, living: tuple[str, ...]) -> frozenset[str]:
         """Return the uids of fetches that are gone whose Pods may still run."""
@@ -112,7 +132,11 @@ class Observer:
     def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
         if store is None:
             return Slot(granted=False, position=1)
-        return self._claims.slot(fetch, store.spec.slots)
+        if not self._namespace_slots:
+            return self._claims.slot(fetch, {store.metadata.name: store.spec.slots})
+        bodies = self._mirror.in_namespace(MODELSTORES, store.metadata.namespace)
+        stores = {one.metadata.name: one.spec.slots for one, _ in map(self.read_store, bodies)}
+        return self._claims.slot(fetch, stores, self._namespace_slots)
 
     async def _claim(self, store: ModelStore) -> ClaimSeen | Unknown | None:
         """Return the claim, None where it does not exist; asked at most every few seconds."""
@@ -147,6 +171,11 @@ class Observer:
             if report is not None:
                 reports[job.uid] = report
             pods[job.uid] = replace(read_pod(pod, complaint), silent_s=self._silent_s(pod, state, report))
+        elif job.result != "Running" and job.uid in self._last_pods:
+            gone = self._last_pods[job.uid]
+            report = _last_words(_container_state(gone))
+            pods[job.uid] = read_pod(gone)
+            reports |= {job.uid: report} if report is not None else {}
         return replace(job, refusal=refusal)
 
     def _silent_s(self, pod: Object, state: dict[str, Any], report: Report | None) -> float:
@@ -159,7 +188,7 @@ class Observer:
     async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | None:
         """The termination message of an ended container, else the progress in the last line of a running one's log."""
         if "terminated" in state:
-            return parse(str(state["terminated"].get("message") or ""))
+            return _last_words(state)
         if "running" not in state or not self._budget.take():
             return None
         name = pod["metadata"]["name"]
@@ -178,7 +207,7 @@ class Observer:
 
         `survey` is None where no survey is wanted, else the name of its Job, empty before there is one.
         """
-        store, spec_error = read_store(body)
+        store, spec_error = self.read_store(body)
         meta = store.metadata
         pods: dict[str, PodSeen] = {}
         reports: dict[str, Report] = {}
@@ -371,6 +400,11 @@ def _says_disrupted(condition: Object) -> bool:
 def _was_seen_to_end(state: Object) -> bool:
     """A kubelet that lost sight of a container while it ran calls it terminated, too, with a reason of its own."""
     return bool((state.get("terminated") or {}).get("reason", _UNSEEN_END) != _UNSEEN_END)
+
+
+def _last_words(state: dict[str, Any]) -> Report | None:
+    """Return the termination message of an ended container."""
+    return parse(str((state.get("terminated") or {}).get("message") or ""))
 
 
 def _container_state(body: Object) -> dict[str, Any]:

@@ -36,6 +36,7 @@ SET: list[tuple[str, str, Settings]] = [
         "http://hub.example:8080/hf/",
         Settings(image=IMAGE, huggingface_endpoint="http://hub.example:8080/hf"),
     ),
+    ("MODELFETCH_NAMESPACE_SLOTS", "5", Settings(image=IMAGE, namespace_slots=5)),
     ("MODELFETCH_PROGRESS_INTERVAL", "0.5", Settings(image=IMAGE, progress_interval_s=0.5)),
     (
         "MODELFETCH_ALLOW_NETWORKS",
@@ -104,6 +105,7 @@ WRONG = [
     ("MODELFETCH_ALLOW_PORTS", "65536", "expected any, or a port from 1 to 65535, got '65536'"),
     ("MODELFETCH_ALLOW_PORTS", "all", "expected any, or a port from 1 to 65535, got 'all'"),
     ("MODELFETCH_ALLOW_HTTP", "maybe", "MODELFETCH_ALLOW_HTTP: expected true or false, got 'maybe'"),
+    ("MODELFETCH_NAMESPACE_SLOTS", "-1", "expected slots from 0 to 10000, got '-1'"),
     ("MODELFETCH_PROGRESS_INTERVAL", "0", "expected seconds from 0.1 to 3600, got '0'"),
     ("MODELFETCH_PROGRESS_INTERVAL", "nan", "expected seconds from 0.1 to 3600, got 'nan'"),
     ("MODELFETCH_PROBE_PORT", "-1", "expected a port from 0 to 65535, got '-1'"),

@@ -22,6 +22,7 @@ from modelfetch.core.observed import PodEnd
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, PODS
+from modelfetch.reasons import Reason
 from tests.fakes.api_server import api_server
 from tests.unit.core import looks
 from tests.unit.core.looks import success
@@ -258,7 +259,7 @@ def _reported(state, log=""):
             mirror.put(JOBS, {"metadata": {**meta, "name": "j", "uid": "job", "labels": labels}})
             status = {"phase": "Running", "containerStatuses": [{"name": "fetcher", "state": state}]}
             pod = {**meta, "name": "p", "uid": "pod", "ownerReferences": owner}
-            mirror.put(PODS, {"metadata": pod, "status": status})
+            mirror.put(PODS, {"metadata": pod, "spec": {}, "status": status})
             return (await Observer(kube, mirror, Claims(), clock).fetch(_fetch())).reports.get("job")
 
     return asyncio.run(run())
@@ -271,3 +272,47 @@ def test_a_result_is_believed_from_the_termination_message_only():
     assert "result" == _reported({"terminated": {"exitCode": 0, "message": result}}).event
     assert None is _reported({"running": {}}, log=f"{progress}\n{result}\n")
     assert "progress" == _reported({"running": {}}, log=f"{progress}\n").event
+
+
+DRAINED = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+FAILED = [{"type": "Failed", "status": "True", "lastTransitionTime": "2030-01-01T00:01:00Z"}]
+
+
+def _gone_before_its_job(conditions, *, job_goes_first=False):
+    """Return what is seen of a Job in these conditions whose Pod was drained and has gone."""
+    meta = {"creationTimestamp": "2030-01-01T00:00:00Z", "namespace": "demo"}
+    job = {"metadata": {**meta, "name": "j", "uid": "job", "labels": {"modelfetch.io/fetch": "u"}}}
+    cancelled = {"terminated": {"exitCode": 1, "reason": "Error", "message": looks.failure(Reason.CANCELLED).line()}}
+    status = {"phase": "Failed", "conditions": DRAINED, "containerStatuses": [{"name": "fetcher", "state": cancelled}]}
+    owner = [{"uid": "job", "controller": True}]
+    pod = {"metadata": {**meta, "name": "p", "uid": "pod", "ownerReferences": owner}, "spec": {}, "status": status}
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            mirror = Mirror()
+            observer = Observer(kube, mirror, Claims(), SystemClock())
+            mirror.put(JOBS, job)
+            mirror.put(PODS, pod)
+            if job_goes_first:
+                mirror.remove(JOBS, job)
+                observer.forget(JOBS, job)
+            mirror.remove(PODS, pod)
+            observer.forget(PODS, pod)
+            mirror.put(JOBS, {**job, "status": {"conditions": conditions}})
+            return await observer.fetch(_fetch())
+
+    return asyncio.run(run())
+
+
+def test_a_pod_that_went_before_its_job_failed_still_tells_why():
+    """A drain takes the Pod away, and only then the Job fails: it was the cluster, not somebody who deletes Pods."""
+    seen = _gone_before_its_job(FAILED)
+
+    assert (True, Reason.CANCELLED) == (seen.pods["job"].disrupted, seen.reports["job"].reason)
+    assert () == seen.jobs[0].pods
+
+
+@pytest.mark.parametrize(("conditions", "job_goes_first"), [([], False), (FAILED, True)])
+def test_a_pod_that_went_is_not_waited_for(conditions, job_goes_first):
+    """While the Job runs another Pod may come; of a Job that is gone nothing is kept."""
+    assert {} == _gone_before_its_job(conditions, job_goes_first=job_goes_first).pods
