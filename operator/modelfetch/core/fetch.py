@@ -276,15 +276,12 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
     except FetchError as error:
         return _stalled(look, error.reason, error.message)
     attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
-    standing = (
-        standings.still_ready(look)
-        if look.is_ready
-        else Standing("working", "Pending", "Progressing", f"starts attempt {number}", ("StorageReady",))
-    )
+    # What the next look will say, too: until the Pod starts there is nothing to write again.
+    standing = standings.still_ready(look) if look.is_ready else standings.starting()
     status = look.say(standing, attempt=attempt, progress=None, last_handled_reconcile_at=look.handled)
     # The finished Job of the attempt before goes: its outcome is in the status.
     ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
-    return Decision((CreateJob(name, manifest), *ended_job), status, look.now + timedelta(seconds=POLL_S), "active")
+    return Decision((CreateJob(name, manifest), *ended_job), status, _next_poll(look), "active")
 
 
 def _queued(look: Look, store: ModelStore) -> FetchDecision:
@@ -403,4 +400,9 @@ def _attempt_status(look: Look, failures: int | None = None) -> AttemptStatus:
     job = look.job
     assert job is not None, "called where an attempt was seen"
     node = look.pod.node if look.pod is not None else None
-    return attempt_status(job, look.failures_before if failures is None else failures, node)
+    status = attempt_status(job, look.failures_before if failures is None else failures, node)
+    told = look.attempt.started_at if look.attempt.job_name == job.name else None
+    if told is None or abs(datetime.fromisoformat(told) - job.created_at).total_seconds() > retry.CLOCKS_DIFFER_S:
+        return status
+    # By the clock of who made it: no news that is worth a write.
+    return status.model_copy(update={"started_at": told})

@@ -40,6 +40,15 @@ def stopped_by(look: Look, blocked: Obstacle) -> Standing:
     return Standing("blocked", "Pending", blocked.reason, explained(blocked.reason, blocked.message))
 
 
+def starting() -> Standing:
+    """Its Job is there, or about to be, and its Pod does not run yet."""
+    return _before_the_first_report("waits for its Pod to start")
+
+
+def _before_the_first_report(words: str) -> Standing:
+    return Standing("working", "Pending", "Progressing", words, ("StorageReady",))
+
+
 def running(look: Look) -> Standing:
     """An attempt is under way, in the step that it told of last."""
     if look.report is not None:
@@ -47,10 +56,10 @@ def running(look: Look) -> Standing:
     elif look.status.phase in _STEPS and look.job is not None and look.attempt.job_name == look.job.name:
         # Not read is not gone back: the budget of reads was used up, or the node did not answer.
         phase, words = _STEPS[look.status.phase]
+    elif look.pod is None or look.pod.phase == "Pending":
+        return starting()
     else:
-        waits = look.pod is None or look.pod.phase == "Pending"
-        words = "waits for its Pod to start" if waits else "starts the fetcher"
-        return Standing("working", "Pending", "Progressing", words + _silence(look), ("StorageReady",))
+        return _before_the_first_report("starts the fetcher" + _silence(look))
     return Standing("working", phase, "Progressing", words + _silence(look), where(look)[0])
 
 

@@ -209,3 +209,12 @@ def test_a_status_stays_small_in_every_script(letter):
     status = dump(decide(seen).status)
 
     assert len(json.dumps(status, ensure_ascii=False).encode()) < 8192
+
+
+@pytest.mark.parametrize(("ahead_s", "is_news"), [(-2, False), (0, False), (3, False), (3600, True)])
+def test_an_attempt_that_has_started_is_told_once(ahead_s, is_news):
+    """What stands in the status when the Job was made is what the next look says; only a wrong time is put right."""
+    made = looks.job(created_at=NOW + timedelta(seconds=ahead_s))
+    later = looks.after(looks.look(), jobs=(made,))
+
+    assert is_news == (decide(later).status != later.fetch.status)
