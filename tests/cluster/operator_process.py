@@ -6,6 +6,7 @@ rights of deploy/. The end of its fixture leaves no process.
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -86,6 +87,14 @@ class OperatorProcess:
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def bound(self, what: int, left: int) -> None:
+        """Leave the running process so much more of a resource, RLIMIT_NOFILE or RLIMIT_AS, than it has now."""
+        assert self._process is not None
+        folder = Path(f"/proc/{self._process.pid}")
+        pages = int((folder / "statm").read_text().split()[0])
+        has = len(list((folder / "fd").iterdir())) if what == resource.RLIMIT_NOFILE else pages * resource.getpagesize()
+        resource.prlimit(self._process.pid, what, (has + left, has + left))
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -1,0 +1,78 @@
+"""An operator that cannot go on by itself: no file descriptor or memory is left, or its event loop stands still.
+
+Each time it shows, the process is started again as a kubelet would, and what was asked for comes true once.
+"""
+
+import resource
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from modelfetch.devcluster.hub.hub import FixtureHub
+from modelfetch.devcluster.hub.repository import RepoSpec
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.outcome import expect_one_attempt_each
+from tests.cluster.world import World, repo, until
+
+MODEL = {"config.json": "{}", "model.safetensors": "weights" * 1000}
+ANSWERS_WITHIN_S = 2.0
+LIMITS = {"file descriptors": (resource.RLIMIT_NOFILE, 0), "memory": (resource.RLIMIT_AS, 0)}
+"""What is bounded, and how much more than it has now the process is left."""
+
+
+@pytest.fixture
+def hub() -> Iterator[FixtureHub]:
+    """A hub with one model."""
+    with FixtureHub([RepoSpec("acme/model", MODEL)]) as made:
+        yield made
+
+
+def start_again(world: World, operator: OperatorProcess) -> None:
+    """The process goes, another one comes, and the model is there after one attempt."""
+    operator.kill()
+    operator.start_and_wait()
+    world.wait_phase("model", "Ready")
+
+    expect_one_attempt_each(world, "model")
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_f12_nothing_is_left(what: str, unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> None:
+    """It says so in its log, or ends, or can do with what it has; the next one, which has more, goes on where it was."""
+    operator.start_and_wait()
+    said = operator.said()
+    operator.bound(*LIMITS[what])
+    unmanned.fetch("model", repo(hub))
+
+    def shows() -> bool:
+        return operator.said() != said or not operator.is_running() or unmanned.status("model").get("phase") == "Ready"
+
+    until(shows, operator.said)
+    start_again(unmanned, operator)
+
+
+def test_f10_a_process_that_stands_still(unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> None:
+    """Nobody answers its probe, so that a kubelet ends it; nothing is lost by that."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    operator.command += ["--probe-port", str(port)]
+    operator.start_and_wait()
+    assert is_alive(port)
+    unmanned.fetch("model", repo(hub))
+    operator.signal(signal.SIGSTOP)
+
+    assert not is_alive(port)
+    start_again(unmanned, operator)
+
+
+def is_alive(port: int) -> bool:
+    """Whether the probe that a kubelet asks answers well, and soon."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=ANSWERS_WITHIN_S) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
