@@ -41,7 +41,7 @@ def start_again(world: World, operator: OperatorProcess) -> None:
 
 @pytest.mark.parametrize("what", LIMITS)
 def test_f12_nothing_is_left(what: str, unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> None:
-    """It says so in its log, or ends, or can do with what it has; the next one, which has more, goes on where it was."""
+    """It says so in its log, or ends, or can do with what it has; the next one, which has more, goes on from there."""
     operator.start_and_wait()
     said = operator.said()
     operator.bound(*LIMITS[what])

@@ -4,7 +4,7 @@ Comes in: bodies of objects. Goes out: the mirror that observe.py looks into, an
 piece of news concerns. Nothing is decided here: an event only says that somebody is to be looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from modelfetch.controller.mirror import Key, Mirror, Object, key_of, store_of, uid_of, version_of
@@ -16,6 +16,8 @@ from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 
 STORE_DEBOUNCE_S = 1.0
 """Seconds until a store counts its fetches after one of them has changed."""
+WRITTEN = 4096
+"""Answers to our own writes that are remembered until their events have come."""
 KINDS = ((MODELSTORES, ""), (MODELFETCHES, ""), (JOBS, MANAGED_SELECTOR), (PODS, MANAGED_SELECTOR))
 """What is listed and watched, and by which labels."""
 
@@ -34,6 +36,7 @@ class Intake:
         self._vigil = vigil
         self._forgotten = forgotten
         self._store_marks: dict[str, tuple[Any, ...]] = {}
+        self._written: dict[Hashable, None] = {}  # in the order of the answers
 
     def seen(self, resource: Resource, kind: str | None, body: Object) -> None:
         """Take in one watch event and put the key it is about into the queue."""
@@ -47,18 +50,25 @@ class Intake:
         if known is not None and uid_of(known) != uid_of(body):
             self._forget(resource, known)  # it went while nobody watched
         if resource in (MODELFETCHES, MODELSTORES):
-            self.queue.add(key_of(resource, body))
+            self.queue.add(key_of(resource, body), _news(body))
             self._wake_around(resource, body)
         else:
-            self._wake_owner(body)
+            self._wake_owner(body, _news(body))
 
     def learned(self, resource: Resource, body: Object) -> None:
         """Take in what the server answered a write with.
 
         Whose write it was has been looked at, and its event is no news; others may go by what it says.
         """
+        self._written[_news(body)] = None
+        if len(self._written) > WRITTEN:
+            del self._written[next(iter(self._written))]
         if self.mirror.put(resource, body):
             self._wake_around(resource, body)
+
+    def has_written(self, news: Hashable) -> bool:
+        """Whether this piece of news is of one of the last writes: its event may come before its answer."""
+        return news in self._written
 
     def gone(self, resource: Resource, key: Key, uid: str) -> None:
         """Take in that an object of this uid is not there, as the server says when it is to be deleted."""
@@ -124,14 +134,14 @@ class Intake:
         self._store_marks[uid_of(body)] = mark
         return mark != before
 
-    def _wake_owner(self, body: Object) -> None:
+    def _wake_owner(self, body: Object, news: Hashable = None) -> None:
         """A Job or Pod concerns the fetch whose uid it carries, else its store."""
         meta = body["metadata"]
         labels = meta.get("labels") or {}
         uid = labels.get(FETCH_LABEL)
         name = (meta.get("annotations") or {}).get(NAME_ANNOTATION)
         if uid and name:
-            self.queue.add(Key(MODELFETCHES.kind, meta["namespace"], name))
+            self.queue.add(Key(MODELFETCHES.kind, meta["namespace"], name), news)
             return
         for store in self.mirror.in_namespace(MODELSTORES, meta["namespace"]):
             self.queue.add(key_of(MODELSTORES, store))
@@ -148,6 +158,11 @@ class Intake:
             self._wake_fetches(known)
         elif resource in (JOBS, PODS):
             self._wake_owner(known)
+
+
+def _news(body: Object) -> Hashable:
+    """Return what tells one version of an object from all others."""
+    return uid_of(body), version_of(body)
 
 
 def _is_same(known: Object, body: Object) -> bool:

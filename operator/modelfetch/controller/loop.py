@@ -138,7 +138,7 @@ class Loop:
             try:
                 await self._handle(key)
             finally:
-                self.queue.done(key)
+                self.queue.done(key, self._intake.has_written)
 
     async def _handle(self, key: Key) -> None:
         began, is_ok = self._clock.monotonic(), False

@@ -5,7 +5,8 @@ loop's own clock, so tests run it on simulated time.
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -22,7 +23,7 @@ class KeyedQueue(Generic[Key]):
         self._ready: deque[Key] = deque()
         self._waiting: dict[Key, float] = {}
         self._in_work: set[Key] = set()
-        self._again: set[Key] = set()
+        self._again: defaultdict[Key, set[Hashable]] = defaultdict(set)
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._arrived = asyncio.Event()
@@ -38,10 +39,10 @@ class KeyedQueue(Generic[Key]):
         """Seconds that the first of them has waited; 0.0 where none does."""
         return asyncio.get_running_loop().time() - self._waiting[self._ready[0]] if self._ready else 0.0
 
-    def add(self, key: Key) -> None:
-        """Have `key` worked on as soon as a worker is free."""
+    def add(self, key: Key, news: Hashable = None) -> None:
+        """Have `key` worked on as soon as a worker is free; `news` is what `done` is asked about, None for anything."""
         if key in self._in_work:
-            self._again.add(key)
+            self._again[key].add(news)
         elif key not in self._waiting:
             self._waiting[key] = asyncio.get_running_loop().time()
             self._ready.append(key)
@@ -92,12 +93,11 @@ class KeyedQueue(Generic[Key]):
         self._in_work.add(key)
         return key
 
-    def done(self, key: Key) -> None:
-        """Say that the work on `key` has ended."""
+    def done(self, key: Key, is_known: Callable[[Hashable], bool] = lambda _: False) -> None:
+        """Say that the work on `key` has ended; it comes again where there was news that this work has not known."""
         self._in_work.discard(key)
         self._ended.set()
-        if key in self._again:
-            self._again.discard(key)
+        if not all(map(is_known, self._again.pop(key, ()))):
             self.add(key)
 
     def failed(self, key: Key, at_least_s: float = 0.0) -> float:

@@ -632,3 +632,20 @@ def test_a_fetch_that_nobody_counts_is_told_why(resource):
     _in_world(scenario)
 
     assert ["StorageNotReady"] == told
+
+
+def test_the_event_of_a_write_may_come_before_its_answer():
+    """It is no news then either: the look that wrote is the only one."""
+
+    async def scenario(world):
+        answered = world.loop._applier._learn
+
+        def event_first(resource, body):
+            world.loop.seen(resource, "MODIFIED", copy.deepcopy(body))
+            answered(resource, body)
+
+        world.loop._applier._learn = event_first
+        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
+        await world.look()
+
+    assert 3 == _in_world(scenario).server.requests.count(("GET", CLAIM))
