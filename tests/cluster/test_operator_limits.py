@@ -73,6 +73,6 @@ def is_alive(port: int) -> bool:
     """Whether the probe that a kubelet asks answers well, and soon."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=ANSWERS_WITHIN_S) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except OSError:
         return False

@@ -101,15 +101,15 @@ class Connection(Kube):
         uid: str | None = None,
         propagation: str = "Background",
         grace_s: int | None = None,
-    ) -> bool:
+    ) -> Object | None:
         """Delete an object."""
         try:
-            await self._ask("delete", name, lambda: self._server.delete(resource, name, uid, propagation))
+            answer = await self._ask("delete", name, lambda: self._server.delete(resource, name, uid, propagation))
         except KubeError as error:
             if error.is_not_found or error.is_conflict:
-                return False
+                return None
             raise
-        return True
+        return dict(answer)
 
     async def log_tail(
         self, resource: Resource, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int

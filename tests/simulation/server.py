@@ -81,8 +81,11 @@ class Server:
 
     def delete(
         self, resource: Resource, name: str, uid: str | None = None, propagation: str = "Background", grace_s: int = 30
-    ) -> None:
-        """Remove an object, or mark it where something has to come first; raises KubeError as the real one does."""
+    ) -> Object:
+        """Remove an object, or mark it where something has to come first; return what the real one answers.
+
+        Raises KubeError as the real one does.
+        """
         body = self.get(resource, name)
         meta = body["metadata"]
         if uid is not None and uid != meta["uid"]:
@@ -92,10 +95,12 @@ class Server:
             waits_for.add(FOREGROUND)
         if not waits_for and resource is not PODS:
             self.remove(resource, body)
-        elif "deletionTimestamp" not in meta:
-            seconds = grace_s if resource is PODS else 0
-            marks = {"deletionTimestamp": self.clock.stamp(seconds), "deletionGracePeriodSeconds": seconds}
-            self.update(resource, body, metadata={**meta, **marks, "finalizers": sorted(waits_for)})
+            return {"kind": "Status", "status": "Success"}
+        if "deletionTimestamp" in meta:
+            return body
+        seconds = grace_s if resource is PODS else 0
+        marks = {"deletionTimestamp": self.clock.stamp(seconds), "deletionGracePeriodSeconds": seconds}
+        return self.update(resource, body, metadata={**meta, **marks, "finalizers": sorted(waits_for)})
 
     def let_go(self, resource: Resource, body: Object, finalizer: str) -> None:
         """Take a finalizer from an object; one that only waited for that is gone then."""

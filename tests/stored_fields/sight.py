@@ -140,9 +140,10 @@ class Sight:
         self.written.add(_name(resource.kind, {"metadata": {"name": name}}))
         return self._seen(resource, self._server.apply_status(resource, name, body))
 
-    def delete(self, resource: Resource, name: str, uid: str | None = None, propagation: str = "Background") -> None:
+    def delete(self, resource: Resource, name: str, uid: str | None = None, propagation: str = "Background") -> Object:
         """Remove an object; raises KubeError."""
-        self._server.delete(resource, name, uid, propagation)
+        answer = self._server.delete(resource, name, uid, propagation)
+        return self._seen(resource, answer) if "metadata" in answer else answer
 
     # What it asks of the rest of the cluster
 

@@ -45,7 +45,10 @@ class Applier:
 
     async def _delete(self, namespace: str, name: str, uid: str) -> bool:
         """Its Pods end first: while the Job is there, no other is made under its name."""
-        return await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
+        answer = await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
+        if answer is not None and (answer.get("metadata") or {}).get("deletionTimestamp"):
+            self._learn(JOBS, answer)  # on its way out: to be deleted once, however late its event comes
+        return answer is not None
 
     async def _create(self, namespace: str, action: CreateJob) -> None:
         try:

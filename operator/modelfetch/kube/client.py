@@ -213,20 +213,23 @@ class Kube:
         uid: str | None = None,
         propagation: str = "Background",
         grace_s: int | None = None,
-    ) -> bool:
-        """Delete the object if it still has that uid; returns False where it is already gone or another one."""
+    ) -> Object | None:
+        """Delete the object if it still has that uid; returns None where it is already gone or another one.
+
+        Else the answer: the object where something has to come before its end, a Status where it has gone.
+        """
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         if grace_s is not None:
             body["gracePeriodSeconds"] = grace_s
         try:
-            await self._json("DELETE", resource.path(namespace, name), body)
+            answer = await self._json("DELETE", resource.path(namespace, name), body)
         except KubeError as error:
             if error.is_not_found or error.is_conflict:
-                return False
+                return None
             raise
-        return True
+        return fitted(resource.kind, answer) if answer.get("kind") == resource.kind else answer
 
     async def log_tail(
         self, resource: Resource, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int

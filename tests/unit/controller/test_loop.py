@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
 
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.mirror import Key
@@ -649,3 +650,26 @@ def test_the_event_of_a_write_may_come_before_its_answer():
         await world.look()
 
     assert 3 == _in_world(scenario).server.requests.count(("GET", CLAIM))
+
+
+def test_a_job_is_deleted_once_however_late_its_events_come():
+    """The answer says that it is on its way out; until the watch says so, too, no look deletes it again."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        await world.look()
+        (path,) = (path for path in world.server.objects if path.startswith(BATCH))
+        job = world.server.objects[path]
+        leaving = {**job, "metadata": job["metadata"] | {"deletionTimestamp": "2030-01-01T00:01:00Z"}}
+        leaving["metadata"]["resourceVersion"] = "500"
+        world.server.refuse = lambda method, _: web.json_response(leaving) if method == "DELETE" else None
+        edited = copy.deepcopy(world.server.objects[f"{FETCHES}/one"])
+        edited["spec"]["files"] = {"include": ["*.json"]}
+        edited["metadata"] |= {"resourceVersion": "900", "generation": 2}
+        world.server.objects[f"{FETCHES}/one"] = edited
+        world.loop.seen(MODELFETCHES, "MODIFIED", copy.deepcopy(edited))
+        for _ in range(3):
+            await world.look()
+            world.loop._intake.wake_all()
+
+    assert 1 == sum(method == "DELETE" for method, _ in _in_world(scenario).server.requests)
