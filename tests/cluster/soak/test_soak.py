@@ -25,9 +25,10 @@ from tests.cluster.soak.troubles import Troubles
 from tests.cluster.soak.users import Users, Wish
 from tests.cluster.world import World, new_world, until
 
-RESOURCES = int(os.environ.get("SOAK_RESOURCES", "16"))
-SECONDS = float(os.environ.get("SOAK_SECONDS", "45"))
-EVERY_S = float(os.environ.get("SOAK_EVERY_S", "9"))
+# make hands on the variables that it knows, empty where nobody has set them.
+RESOURCES = int(os.environ.get("SOAK_RESOURCES") or "16")
+SECONDS = float(os.environ.get("SOAK_SECONDS") or "45")
+EVERY_S = float(os.environ.get("SOAK_EVERY_S") or "9")
 QUIET_WITHIN_S = 300.0 + RESOURCES * 2.0
 GROWTH = 0.05
 """Of the operator's memory, from the first to the last look at all resources while it is left alone."""
