@@ -45,14 +45,34 @@ def _rounds(plan: Plan, scenario: Scenario, bench: Bench, results: Results) -> N
     missing = {name: why for name in wanted if (why := contenders.missing(name, packages, has_nginx))}
     for name, why in missing.items():
         plan.say(f"  {name} is missing: {why}")
-    samples: dict[str, list[Sample]] = {name: [] for name in wanted if name not in missing}
     bench.prepare(scenario)
-    facts = {"commit": results.machine["versions"]["commit"], **_facts(plan, scenario, bench, missing)}
-    for number in range(1, plan.rounds + 1):
+    contestants = [name for name in wanted if name not in missing]
+
+    def turn(name: str, number: int) -> Sample:
+        return _turn(Turn(scenario, name, number), bench)
+
+    in_turn(Contest(scenario, contestants, turn, _facts(plan, scenario, bench, missing)), results, plan.say)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is asked, of whom, how one of them takes its turn in a round, and what results files say of it besides."""
+
+    asked: Asked
+    contenders: Sequence[str]
+    turn: Callable[[str, int], Sample]
+    facts: dict[str, Any]
+
+
+def in_turn(contest: Contest, results: Results, say: Callable[[str], None]) -> None:
+    """Have the contenders take turns, in as many rounds as the facts name; the results are written after each round."""
+    facts = {"commit": results.machine["versions"]["commit"], **contest.facts}
+    samples: dict[str, list[Sample]] = {name: [] for name in contest.contenders}
+    for number in range(1, facts["rounds"] + 1):
         for name, rows in samples.items():
-            rows.append(_turn(Turn(scenario, name, number), bench))
-            plan.say(line(name, number, rows[-1]))
-        results.put(scenario, facts, samples)
+            rows.append(contest.turn(name, number))
+            say(_line(name, number, rows[-1]))
+        results.put(contest.asked, facts, samples)
 
 
 def _facts(plan: Plan, scenario: Scenario, bench: Bench, missing: dict[str, str]) -> dict[str, Any]:
@@ -75,8 +95,7 @@ def _turn(turn: Turn, bench: Bench) -> Sample:
         return Sample(0, 0, 0, str(error))
 
 
-def line(name: str, number: int, sample: Sample) -> str:
-    """Return one turn as a line for people."""
+def _line(name: str, number: int, sample: Sample) -> str:
     told = f"  {number} {name:<28} {sample.wall_s:8.2f} s {sample.cpu_s:8.2f} CPU s {sample.rss_mib:7.0f} MiB"
     more = " ".join(f"{key}={value:.10g}" for key, value in sample.facts.items())
     failure = f"  FAILED: {sample.complaint}" if sample.complaint else ""

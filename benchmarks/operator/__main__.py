@@ -12,7 +12,7 @@ from benchmarks.operator import bed
 from benchmarks.operator.plays import Sizes
 from benchmarks.operator.questions import BY_KEY, QUESTIONS, Question
 from benchmarks.results import FOLDER, Results, stem
-from benchmarks.run import failures, line
+from benchmarks.run import Contest, failures, in_turn
 from benchmarks.samples import Sample
 from modelfetch.kube.client import KubeError
 
@@ -45,24 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ask(question: Question, made: bed.Bed, sizes: Sizes, rounds: int, results: Results) -> None:
-    """Play it round after round, each contender in turn; the results are written after each round."""
+    """Play it round after round, each contender in turn."""
     say(f"{question.key}: {question.title}")
-    rounds = 1 if question.once else rounds
-    facts = {"commit": results.machine["versions"]["commit"], "rounds": rounds, "missing": {}}
-    samples: dict[str, list[Sample]] = {name: [] for name in question.contenders}
-    for number in range(1, rounds + 1):
-        for name, rows in samples.items():
-            rows.append(turn(question, made, name, sizes))
-            say(line(name, number, rows[-1]))
-        results.put(question, facts, samples)
 
+    def turn(name: str, _: int) -> Sample:
+        try:
+            return question.play(made, name, sizes)
+        except (RuntimeError, KubeError) as error:
+            return Sample(0, 0, 0, str(error))
 
-def turn(question: Question, made: bed.Bed, name: str, sizes: Sizes) -> Sample:
-    """Return what one play cost, or why it did not reach its end."""
-    try:
-        return question.play(made, name, sizes)
-    except (RuntimeError, KubeError) as error:
-        return Sample(0, 0, 0, str(error))
+    facts = {"rounds": 1 if question.once else rounds, "missing": {}}
+    in_turn(Contest(question, question.contenders, turn, facts), results, say)
 
 
 def sizes_of(options: argparse.Namespace) -> Sizes:

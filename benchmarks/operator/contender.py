@@ -7,7 +7,6 @@ without its start. Nothing of it is left afterwards.
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.contenders import OURS
 from benchmarks.operator.bed import PEER_ACCOUNT, Bed
+from modelfetch.devcluster.controlplane import free_port
 from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
 
 PLAIN_KOPF = "plain kopf"
@@ -76,7 +76,7 @@ def user_of(name: str) -> str:
 @contextlib.contextmanager
 def running(name: str, bed: Bed) -> Iterator[Contender]:
     """Yield a contender that has just been started with its defaults; afterwards it has ended."""
-    log, port = Path(bed.summary.logs) / f"{_ACCOUNTS[name]}.log", _free_port()
+    log, port = Path(bed.summary.logs) / f"{_ACCOUNTS[name]}.log", free_port()
     flags = ["--kubeconfig", str(bed.kubeconfigs[_ACCOUNTS[name]])]
     flags += ["--probe-port", str(port), "--identity", "bench"] if name == OURS else []
     with log.open("wb") as out:
@@ -90,9 +90,3 @@ def running(name: str, bed: Bed) -> Iterator[Contender]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,12 +5,12 @@ Each time it shows, the process is started again as a kubelet would, and what wa
 
 import resource
 import signal
-import socket
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
+from modelfetch.devcluster.controlplane import free_port
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from tests.cluster.operator_process import OperatorProcess
@@ -56,9 +56,7 @@ def test_f12_nothing_is_left(what: str, unmanned: World, operator: OperatorProce
 
 def test_f10_a_process_that_stands_still(unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> None:
     """Nobody answers its probe, so that a kubelet ends it; nothing is lost by that."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     operator.command += ["--probe-port", str(port)]
     operator.start_and_wait()
     assert is_alive(port)

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -23,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from modelfetch.api.meta import GROUP
+from modelfetch.devcluster.controlplane import free_port
 from modelfetch.devcluster.kubeconfig import Identity, write_kubeconfig
 from modelfetch.devcluster.manifests import until
 from modelfetch.devcluster.summary import Summary
@@ -249,13 +249,6 @@ def running_operator(site: Site, values: Object, folder: Path, port: int) -> Ite
             yield process
         finally:
             process.kill()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def works(summary: Summary, namespace: str) -> None:

@@ -7,6 +7,7 @@ are deterministic, deletes carry the uid, the status is server-side applied as a
 from collections.abc import Callable
 from typing import Any
 
+from modelfetch.controller.mirror import controller_of
 from modelfetch.core.actions import Action, CreateJob, DeleteJob
 from modelfetch.core.job import HASH_ANNOTATION
 from modelfetch.errors import sanitise
@@ -99,7 +100,7 @@ class Applier:
 
 def _changed(job: Object, manifest: Object) -> str | None:
     """Return which of our marks is not as it was asked for, None where all are."""
-    if _owner(job) != _owner(manifest):
+    if controller_of(job) != controller_of(manifest):
         return "the owner"
     for kind in ("labels", "annotations"):
         ours, stored = manifest["metadata"].get(kind) or {}, job["metadata"].get(kind) or {}
@@ -109,10 +110,5 @@ def _changed(job: Object, manifest: Object) -> str | None:
     return None
 
 
-def _owner(job: Object) -> Any:
-    owners = job["metadata"].get("ownerReferences") or ()
-    return next((owner.get("uid") for owner in owners if owner.get("controller")), None)
-
-
 def _identity(job: Object) -> tuple[Any, Any]:
-    return _owner(job), (job["metadata"].get("annotations") or {}).get(HASH_ANNOTATION)
+    return controller_of(job), (job["metadata"].get("annotations") or {}).get(HASH_ANNOTATION)

@@ -17,8 +17,6 @@ from modelfetch.kube.objects import MODELFETCHES
 
 StoreKey = tuple[str, str]
 """Namespace and name of a store."""
-_NOBODY = Line()
-"""The line of a store of which nobody wants anything."""
 
 
 class Claims:
@@ -77,7 +75,7 @@ class Claims:
         return FetchCounts(total=len(fetches), ready=ready, running=line.running, queued=line.waiting)
 
     def _line(self, namespace: str, store: str) -> Line:
-        return self._lines.get((namespace, store), _NOBODY)
+        return self._lines.get((namespace, store)) or Line()
 
 
 def _claimant(fetch: ModelFetch, claim: Claim) -> Claimant:

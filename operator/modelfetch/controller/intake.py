@@ -167,4 +167,4 @@ def _news(body: Object) -> Hashable:
 
 def _is_same(known: Object, body: Object) -> bool:
     """Whether a version is the one that is known: what we wrote or listed ourselves, and have looked at."""
-    return uid_of(known) == uid_of(body) and version_of(known) == version_of(body) > 0
+    return _news(known) == _news(body) and version_of(body) > 0

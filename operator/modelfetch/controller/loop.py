@@ -218,7 +218,7 @@ class Loop:
 
     def _may_act(self, key: Key, observed: Observed, decision: fetch_core.FetchDecision) -> bool:
         """Nothing may come onto the volume for a fetch that the store's inventory does not count."""
-        store = Key(MODELSTORES.kind, key.namespace, observed.fetch.spec.store_ref.name)
+        store = _store_of(observed)
         starts = any(isinstance(action, CreateJob) for action in decision.actions)
         if not starts or self._inventories.counts(store, key, observed.meta.uid):
             return True
@@ -228,7 +228,7 @@ class Loop:
     def _decide(self, observed: Observed) -> fetch_core.FetchDecision:
         """Decide, and take note of the claim in the same step, before anything is awaited."""
         decision = fetch_core.decide(self._wanted(observed), observed, self._settings)
-        store = Key(MODELSTORES.kind, observed.meta.namespace, observed.fetch.spec.store_ref.name)
+        store = _store_of(observed)
         before = self._claims.set(observed.fetch, decision.claim)
         if before != decision.claim:
             self.queue.schedule_sooner(store, STORE_DEBOUNCE_S)  # it counts them, and no status may tell of that
@@ -344,6 +344,10 @@ async def resync_for_ever(loop: Loop) -> None:
         except KubeError as error:
             delay_s = RESYNC_S / 10
             log.warning("a resync failed", extra={"why": str(error), "again_in_s": delay_s})
+
+
+def _store_of(observed: Observed) -> Key:
+    return Key(MODELSTORES.kind, observed.meta.namespace, observed.fetch.spec.store_ref.name)
 
 
 def _about(key: Key, **fields: Any) -> dict[str, Any]:

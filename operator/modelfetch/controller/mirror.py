@@ -178,8 +178,8 @@ def _relations(resource: Resource, body: Object, namespace: str) -> list[tuple[s
         of_fetch = [("job-of-fetch", labels[FETCH_LABEL])] if FETCH_LABEL in labels else []
         return [("job", uid_of(body)), ("job-of-store", namespace, labels.get(STORE_LABEL, "")), *of_fetch, *made_for]
     if resource is PODS:
-        owners = [owner["uid"] for owner in meta.get("ownerReferences") or () if owner.get("controller")]
-        return [*(("pod-of-job", uid) for uid in owners), *made_for]
+        job = controller_of(body)
+        return [*([("pod-of-job", job)] if job else []), *made_for]
     return []
 
 
@@ -195,6 +195,12 @@ def _slim(resource: Resource, body: Object) -> Object:
 def uid_of(body: Object) -> str:
     """Return an object's uid, empty without one."""
     return str(body["metadata"].get("uid", ""))
+
+
+def controller_of(body: Object) -> str:
+    """Return the uid of the object that controls this one, as a Job does its Pods; empty without one."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return str(next((owner["uid"] for owner in owners if owner.get("controller")), ""))
 
 
 def version_of(body: Object) -> int:

@@ -18,7 +18,7 @@ from modelfetch.api.source import Source
 from modelfetch.api.store import ModelStore, ModelStoreSpec, ModelStoreStatus
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.complaints import Complaints
-from modelfetch.controller.mirror import Key, Mirror, Object
+from modelfetch.controller.mirror import Key, Mirror, Object, controller_of
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.controller.silences import Silences
 from modelfetch.core import job as jobs
@@ -93,9 +93,8 @@ class Observer:
         self._complaints.forget(uid)
         self._silences.forget(uid)
         if resource is PODS:
-            owners = body["metadata"].get("ownerReferences") or ()
-            jobs_of_it = (owner["uid"] for owner in owners if owner.get("controller"))
-            self._last_pods |= {job: body for job in jobs_of_it if self._mirror.has_job(job)}
+            job = controller_of(body)
+            self._last_pods |= {job: body} if self._mirror.has_job(job) else {}
 
     def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
         """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""
@@ -303,14 +302,13 @@ def read_job(body: Object) -> JobSeen:
     """Return the narrow view of a Job."""
     meta, status = body["metadata"], body.get("status") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    owner: Object = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
     ended_as = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
     failed, complete = ended_as.get("Failed"), ended_as.get("Complete")
     end = failed or complete
     return JobSeen(
         name=meta["name"],
         uid=meta["uid"],
-        owner_uid=str(owner.get("uid", "")),
+        owner_uid=controller_of(body),
         spec_hash=str(annotations.get(jobs.HASH_ANNOTATION, "")),
         attempt=_number(labels.get(jobs.ATTEMPT_LABEL)),
         failures=_number(annotations.get(jobs.FAILURES_ANNOTATION)),

@@ -116,7 +116,7 @@ class _Start:
         # A port that is free now can be taken a moment later: then the server ends at once, and another is tried.
         ca_pem = (self._state.folder / "pki" / "ca.crt").read_text(encoding="utf-8")
         for _ in range(_PORT_TRIES):
-            port = _free_port()
+            port = free_port()
             argv: list[str | Path] = [
                 self._binaries.kube_apiserver,
                 *_api_server_flags(port, audit=self._settings.audit),
@@ -178,7 +178,8 @@ def _write_tokens(path: Path) -> dict[str, str]:
     return tokens
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

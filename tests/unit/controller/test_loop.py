@@ -2,12 +2,8 @@
 
 import asyncio
 import contextlib
-import copy
-import json
-from datetime import UTC, datetime
 
 import pytest
-from aiohttp import web
 
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.mirror import Key
@@ -16,51 +12,22 @@ from modelfetch.kube.client import Kube, KubeError
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
-from tests.fakes.api_server import api_server, refused
+from tests.unit.controller.loop_world import (
+    BATCH,
+    CLAIM,
+    FETCHES,
+    NAMESPACE,
+    STORES,
+    StandingClock,
+    drain,
+    in_world,
+    stored,
+)
 from tests.unit.controller.stepped import SteppedLoop
-
-
-class StandingClock:
-    """A clock that stands."""
-
-    def now(self):
-        """Return one moment, always."""
-        return datetime(2030, 1, 1, tzinfo=UTC)
-
-    def monotonic(self):
-        """Return no time passed."""
-        return 0.0
-
-
-class LeapingClock(StandingClock):
-    """A clock by which nothing that was read is fresh any more when it is asked for again."""
-
-    def __init__(self):
-        self._now_s = 0.0
-
-    def monotonic(self):
-        """Return a minute more each time."""
-        self._now_s += 60.0
-        return self._now_s
-
-
-def _stored(body, version, *, generation=1, **status):
-    name = body["metadata"]["name"]
-    meta = {"uid": f"uid-{name}", "resourceVersion": str(version), "generation": generation}
-    return {**body, "metadata": body["metadata"] | meta, "status": status}
 
 
 def _ready(truth):
     return {"conditions": [{"type": "Ready", "status": truth}]}
-
-
-async def _drain(loop):
-    keys = []
-    while len(loop.queue):
-        key = await loop.queue.get()
-        loop.queue.done(key)
-        keys.append(f"{key.kind}/{key.name}")
-    return sorted(keys)
 
 
 def _woken_by(*stores):
@@ -68,11 +35,11 @@ def _woken_by(*stores):
 
     async def scenario():
         loop = Loop(Kube(Connection("http://127.0.0.1:1")), Settings(image="x"), StandingClock())
-        loop.seen(MODELFETCHES, "ADDED", _stored(gen.fetch(), 1, phase="Queued"))
+        loop.seen(MODELFETCHES, "ADDED", stored(gen.fetch(), 1, phase="Queued"))
         for store in stores:
-            await _drain(loop)
+            await drain(loop)
             loop.seen(MODELSTORES, "MODIFIED", store)
-        woken = await _drain(loop)
+        woken = await drain(loop)
         loop.queue.close()
         return woken
 
@@ -82,90 +49,26 @@ def _woken_by(*stores):
 def test_a_new_store_wakes_the_fetches_that_wait_for_it():
     """A fetch may come before its store."""
 
-    assert ["ModelFetch/minilm", "ModelStore/default"] == _woken_by(_stored(gen.store(), 2))
+    assert ["ModelFetch/minilm", "ModelStore/default"] == _woken_by(stored(gen.store(), 2))
 
 
 @pytest.mark.parametrize(
     "after",
-    [_stored(gen.store(slots=5), 3, generation=2, **_ready("False")), _stored(gen.store(), 3, **_ready("True"))],
+    [stored(gen.store(slots=5), 3, generation=2, **_ready("False")), stored(gen.store(), 3, **_ready("True"))],
     ids=["its spec", "its readiness"],
 )
 def test_a_change_of_a_store_wakes_its_fetches(after):
     """More slots, another claim, a claim that has appeared: whoever waits is looked at again."""
 
-    assert ["ModelFetch/minilm", "ModelStore/default"] == _woken_by(_stored(gen.store(), 2, **_ready("False")), after)
+    assert ["ModelFetch/minilm", "ModelStore/default"] == _woken_by(stored(gen.store(), 2, **_ready("False")), after)
 
 
 def test_the_counts_of_a_store_wake_nobody():
     """Else each fetch that starts or ends has all others looked at and written: of 200, each up to 400 times."""
-    before = _stored(gen.store(), 2, **_ready("True"), fetches={"running": 1})
-    after = _stored(gen.store(), 3, **_ready("True"), fetches={"running": 2})
+    before = stored(gen.store(), 2, **_ready("True"), fetches={"running": 1})
+    after = stored(gen.store(), 3, **_ready("True"), fetches={"running": 2})
 
     assert ["ModelStore/default"] == _woken_by(before, after)
-
-
-NAMESPACE = "default"
-FETCHES = f"/apis/modelfetch.io/v1alpha1/namespaces/{NAMESPACE}/modelfetches"
-STORES = f"/apis/modelfetch.io/v1alpha1/namespaces/{NAMESPACE}/modelstores"
-CLAIM = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/models"
-BATCH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-
-
-class World:
-    """A loop before an API server with a claim and the store `default`; keys are worked on by `look`."""
-
-    def __init__(self, server, kube, **settings):
-        self.server = server
-        self.loop = Loop(kube, Settings(image="x", **settings), LeapingClock())
-        server.objects[CLAIM] = {"metadata": {"name": "models"}, "status": {"phase": "Bound"}}
-
-    def add(self, resource, body):
-        """Store an object and tell the loop of it."""
-        path = STORES if resource is MODELSTORES else FETCHES
-        self.server.objects[f"{path}/{body['metadata']['name']}"] = body
-        self.loop.seen(resource, "ADDED", copy.deepcopy(body))
-
-    def delete(self, name):
-        """Delete a ModelFetch and tell the loop of it."""
-        body = self.server.objects.pop(f"{FETCHES}/{name}")
-        self.loop.seen(MODELFETCHES, "DELETED", body)
-
-    async def look(self):
-        """Work on every key that is ready."""
-        worker = asyncio.create_task(self.loop.work())
-        while len(self.loop.queue) or self.loop.queue._in_work:
-            await asyncio.sleep(0)
-        worker.cancel()
-
-    def phase(self, name):
-        """Return the phase that stands in the status."""
-        return self.server.objects[f"{FETCHES}/{name}"]["status"].get("phase")
-
-    def due_s(self, kind, name):
-        """Return in how many seconds an object is looked at by itself, None where it is not."""
-        timer = self.loop.queue._timers.get(Key(kind.kind, NAMESPACE, name))
-        return timer and timer.when() - asyncio.get_running_loop().time()
-
-    def made(self, task):
-        """Return the orders of the Jobs of a kind."""
-        jobs = [body for path, body in self.server.objects.items() if path.startswith(BATCH)]
-        chosen = [job for job in jobs if job["metadata"]["labels"]["modelfetch.io/task"] == task]
-        return [json.loads(job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]) for job in chosen]
-
-
-def _in_world(scenario, settings=None, **store):
-    async def run():
-        async with api_server() as server, Kube(Connection(server.address)) as kube:
-            world = World(server, kube, **(settings or {}))
-            world.add(MODELSTORES, _stored(gen.store(**store), 1))
-            await world.look()
-            try:
-                await scenario(world)
-            finally:
-                world.loop.queue.close()
-            return world
-
-    return asyncio.run(run())
 
 
 def test_a_fetch_deleted_while_it_is_looked_at_keeps_no_slot():
@@ -175,12 +78,12 @@ def test_a_fetch_deleted_while_it_is_looked_at_keeps_no_slot():
         world.server.during = lambda _, path: (
             path == CLAIM and f"{FETCHES}/one" in world.server.objects and world.delete("one")
         )
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 2))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 2))
         await world.look()
-        world.add(MODELFETCHES, _stored(gen.fetch("two"), 3))
+        world.add(MODELFETCHES, stored(gen.fetch("two"), 3))
         await world.look()
 
-    world = _in_world(scenario, slots=1)
+    world = in_world(scenario, slots=1)
 
     assert "Pending" == world.phase("two")
     assert ["two"] == [order["name"] for order in world.made("fetch")]
@@ -190,15 +93,15 @@ def test_a_fetch_made_again_while_nobody_watched_gives_its_slot_back():
     """Deleted and made again between two lists: the new one comes without the old one's DELETED (F30)."""
 
     async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 2))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 2))
         await world.look()
-        again = _stored(gen.fetch("one", suspend=True), 900)
+        again = stored(gen.fetch("one", suspend=True), 900)
         again["metadata"]["uid"] = "another"
         world.add(MODELFETCHES, again)
-        world.add(MODELFETCHES, _stored(gen.fetch("two"), 901))
+        world.add(MODELFETCHES, stored(gen.fetch("two"), 901))
         await world.look()
 
-    assert ["one", "two"] == [order["name"] for order in _in_world(scenario, slots=1).made("fetch")]
+    assert ["one", "two"] == [order["name"] for order in in_world(scenario, slots=1).made("fetch")]
 
 
 def test_fetches_deleted_together_are_all_removed():
@@ -206,8 +109,8 @@ def test_fetches_deleted_together_are_all_removed():
 
     async def scenario(world):
         for n, name in enumerate(("one", "two", "three")):
-            world.add(MODELFETCHES, _stored(gen.fetch(name), 10 + n, attempt={"number": 1}, phase="Ready"))
-        await _drain(world.loop)
+            world.add(MODELFETCHES, stored(gen.fetch(name), 10 + n, attempt={"number": 1}, phase="Ready"))
+        await drain(world.loop)
         world.delete("one")
         world.server.during = lambda _, path: [
             world.delete(name)
@@ -216,7 +119,7 @@ def test_fetches_deleted_together_are_all_removed():
         ]
         await world.look()
 
-    (order,) = _in_world(scenario).made("remove")
+    (order,) = in_world(scenario).made("remove")
 
     assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
 
@@ -228,14 +131,14 @@ def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
         world.server.during = lambda method, path: (
             method == "PATCH" and path.endswith("/one/status") and world.delete("one")
         )
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
         await world.look()
         for path in [path for path in world.server.objects if path.startswith(BATCH)]:
             world.loop.seen(JOBS, "DELETED", world.server.objects.pop(path))
         world.loop._intake.wake_all()
         await world.look()
 
-    (order,) = _in_world(scenario).made("remove")
+    (order,) = in_world(scenario).made("remove")
 
     assert ["uid-one"] == [target["owner"] for target in order["targets"]]
 
@@ -245,8 +148,8 @@ def test_what_a_silent_watch_hides_is_found_by_a_write(is_made_again):
     """The fetch is gone, or another has its name: no second Job is made for it, and the other one gets its own."""
 
     async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        again = _stored(gen.fetch("one"), 300)
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
+        again = stored(gen.fetch("one"), 300)
         again["metadata"]["uid"] = "another"
         del world.server.objects[f"{FETCHES}/one"]
         if is_made_again:
@@ -255,7 +158,7 @@ def test_what_a_silent_watch_hides_is_found_by_a_write(is_made_again):
         world.loop._intake.wake_all()
         await world.look()
 
-    world = _in_world(scenario)
+    world = in_world(scenario)
 
     assert ["uid-one"] == [order["owner"] for order in world.made("fetch")]
     assert ([], ["another"])[is_made_again] == [b["metadata"]["uid"] for b in world.loop.mirror.all(MODELFETCHES)]
@@ -265,15 +168,15 @@ def test_a_status_does_not_overwrite_what_it_has_not_seen():
     """The fetch was edited meanwhile: the old spec's status is refused, the new spec is looked at."""
 
     async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
-        newer = _stored(gen.fetch("one", suspend=True, priority=3), 11, generation=2)
+        world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
+        newer = stored(gen.fetch("one", suspend=True, priority=3), 11, generation=2)
         world.server.objects[f"{FETCHES}/one"] = newer
         await world.look()
         assert {} == world.server.objects[f"{FETCHES}/one"]["status"]
         world.loop._intake.wake_all()
         await world.look()
 
-    status = _in_world(scenario).server.objects[f"{FETCHES}/one"]["status"]
+    status = in_world(scenario).server.objects[f"{FETCHES}/one"]["status"]
 
     assert ("Suspended", 2) == (status["phase"], status["observedGeneration"])
 
@@ -283,12 +186,12 @@ def test_private_files_go_under_any_policy(policy, retain):
     """deletionPolicy is about what was published; what an attempt left unpublished is of no use to anybody."""
 
     async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one", deletionPolicy=policy), 10, attempt={"number": 1}))
-        await _drain(world.loop)
+        world.add(MODELFETCHES, stored(gen.fetch("one", deletionPolicy=policy), 10, attempt={"number": 1}))
+        await drain(world.loop)
         world.delete("one")
         await world.look()
 
-    (order,) = _in_world(scenario).made("remove")
+    (order,) = in_world(scenario).made("remove")
 
     assert [("uid-one", retain)] == [(target["owner"], target["retain"]) for target in order["targets"]]
 
@@ -297,15 +200,15 @@ def test_one_invalid_store_stops_nobody_else():
     """A stored spec that this version refuses: the operator starts, and other stores' fetches run."""
 
     async def scenario(world):
-        bad = _stored(gen.store("bad", slots=0), 2)
+        bad = stored(gen.store("bad", slots=0), 2)
         world.add(MODELSTORES, bad)
-        world.add(MODELFETCHES, _stored(gen.fetch("one", storeRef={"name": "bad"}), 3))
-        world.add(MODELFETCHES, _stored(gen.fetch("two"), 4))
+        world.add(MODELFETCHES, stored(gen.fetch("one", storeRef={"name": "bad"}), 3))
+        world.add(MODELFETCHES, stored(gen.fetch("two"), 4))
         await world.loop.prime()
         for _ in range(2):
             await world.look()
 
-    world = _in_world(scenario)
+    world = in_world(scenario)
 
     assert ["two"] == [order["name"] for order in world.made("fetch")]
     assert "Stalled" in [c["type"] for c in world.server.objects[f"{STORES}/bad"]["status"]["conditions"]]
@@ -317,11 +220,11 @@ def test_a_store_that_goes_wakes_its_fetches():
 
     async def scenario():
         loop = Loop(Kube(Connection("http://127.0.0.1:1")), Settings(image="x"), StandingClock())
-        loop.seen(MODELSTORES, "ADDED", _stored(gen.store(), 1))
-        loop.seen(MODELFETCHES, "ADDED", _stored(gen.fetch(), 2, phase="Queued"))
-        await _drain(loop)
-        loop.seen(MODELSTORES, "DELETED", _stored(gen.store(), 3))
-        woken = await _drain(loop)
+        loop.seen(MODELSTORES, "ADDED", stored(gen.store(), 1))
+        loop.seen(MODELFETCHES, "ADDED", stored(gen.fetch(), 2, phase="Queued"))
+        await drain(loop)
+        loop.seen(MODELSTORES, "DELETED", stored(gen.store(), 3))
+        woken = await drain(loop)
         loop.queue.close()
         return woken
 
@@ -332,7 +235,7 @@ def test_nothing_is_removed_while_an_orphaned_pod_may_write():
     """The garbage collector takes the Job first; its Pod may publish until it has ended."""
 
     async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10, attempt={"number": 1}, phase="Ready"))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, attempt={"number": 1}, phase="Ready"))
         await world.look()
         labels = {"modelfetch.io/fetch": "uid-one", "app.kubernetes.io/managed-by": "modelfetch-operator"}
         meta = {"name": "p", "namespace": NAMESPACE, "uid": "pod", "resourceVersion": "11", "labels": labels}
@@ -340,7 +243,7 @@ def test_nothing_is_removed_while_an_orphaned_pod_may_write():
         world.delete("one")
         await world.look()
 
-    assert [] == _in_world(scenario).made("remove")
+    assert [] == in_world(scenario).made("remove")
 
 
 def test_what_is_written_is_told_once():
@@ -348,13 +251,13 @@ def test_what_is_written_is_told_once():
     told = []
 
     async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
         for _ in range(2):
             await world.look()
             told.append(len(world.loop.recorder))
             await world.loop.resync()
 
-    _in_world(scenario)
+    in_world(scenario)
 
     assert [1, 1] == told
 
@@ -367,11 +270,11 @@ def test_what_was_not_written_is_not_told():
         world.server.during = lambda method, path: (
             method == "PATCH" and path.endswith("/one/status") and world.delete("one")
         )
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
         await world.look()
         told.append(len(world.loop.recorder))
 
-    _in_world(scenario)
+    in_world(scenario)
 
     assert [0] == told
 
@@ -411,265 +314,3 @@ def test_what_went_before_the_watches_began_is_found_soon():
         loop.close()
 
     assert [15.0, 615.0, 1215.0] == lists
-
-
-def test_what_was_written_is_no_news():
-    """The event of one's own write has nobody looked at; the store counts what was written, in a second's time."""
-    woken = []
-
-    async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-        written = world.server.objects[f"{FETCHES}/one"]
-        (job,) = (body for path, body in world.server.objects.items() if path.startswith(BATCH))
-        world.loop.queue.unschedule(Key(MODELSTORES.kind, NAMESPACE, "default"))
-        for resource, body in ((JOBS, job), (MODELFETCHES, written)):
-            world.loop.seen(resource, "MODIFIED", copy.deepcopy(body))
-        woken.append(await _drain(world.loop))
-        edited = copy.deepcopy(written)
-        edited["metadata"]["resourceVersion"] = "900"
-        world.loop.seen(MODELFETCHES, "MODIFIED", edited)
-        woken.append(await _drain(world.loop))
-
-    _in_world(scenario)
-
-    assert [[], ["ModelFetch/one"]] == woken
-
-
-def test_what_was_written_is_counted_by_the_store():
-    """It need not wait for the event of the write."""
-    due_s = []
-
-    async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
-        world.loop.queue.unschedule(Key(MODELSTORES.kind, NAMESPACE, "default"))
-        await world.look()
-        due_s.append(world.due_s(MODELSTORES, "default"))
-
-    _in_world(scenario)
-
-    assert 0 < due_s[0] <= 1.0
-
-
-def test_what_a_refused_write_shows_of_a_store_wakes_its_fetches():
-    """The event of a change that was asked for is no news any more: whom it concerns is told at once."""
-    woken = []
-
-    async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
-        await world.look()
-        await world.look()
-        changed = copy.deepcopy(world.server.objects[f"{STORES}/default"])
-        changed["spec"]["slots"] = 7
-        changed["metadata"] |= {"resourceVersion": "900", "generation": 2}
-        world.server.objects[f"{STORES}/default"] = changed
-        await world.loop._intake.ask(MODELSTORES, Key(MODELSTORES.kind, NAMESPACE, "default"))
-        woken.append(await _drain(world.loop))
-        world.loop.seen(MODELSTORES, "MODIFIED", copy.deepcopy(changed))
-        woken.append(await _drain(world.loop))
-
-    _in_world(scenario)
-
-    assert [["ModelFetch/one"], []] == woken
-
-
-def test_a_job_of_whose_end_nobody_told_is_not_waited_for():
-    """It went unseen, and the fetch was edited since: to be deleted it would have to be there."""
-
-    async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-        for path in [path for path in world.server.objects if path.startswith(BATCH)]:
-            del world.server.objects[path]
-        edited = copy.deepcopy(world.server.objects[f"{FETCHES}/one"])
-        edited["spec"]["files"] = {"include": ["*.json"]}
-        edited["metadata"] |= {"resourceVersion": "900", "generation": 2}
-        world.server.objects[f"{FETCHES}/one"] = edited
-        world.loop.seen(MODELFETCHES, "MODIFIED", copy.deepcopy(edited))
-        for _ in range(2):
-            await world.look()
-
-    assert [["*.json"]] == [order["selection"]["include"] for order in _in_world(scenario).made("fetch")]
-
-
-def test_a_slot_that_is_given_back_is_counted_soon():
-    """No status tells of it where the fetch's own stays as it is."""
-    due_s = []
-
-    async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-        store = Key(MODELSTORES.kind, NAMESPACE, "default")
-        world.loop.queue.schedule(store, 300.0)
-        observed = await world.loop._observer.fetch(world.loop.mirror.get(Key(MODELFETCHES.kind, NAMESPACE, "one")))
-        world.loop._claims.set(observed.fetch, "waiting")
-        world.loop._decide(observed)
-        due_s.append(world.due_s(MODELSTORES, "default"))
-
-    _in_world(scenario)
-
-    assert 0 < due_s[0] <= 1.0
-
-
-def test_counts_that_are_held_back_are_written_when_they_may_be():
-    """A store that has nothing else to say waits for the interval, not for the next look at its claim."""
-    due_s = []
-
-    async def scenario(world):
-        world.loop._clock = StandingClock()
-        key = Key(MODELSTORES.kind, NAMESPACE, "default")
-        world.loop._written["uid-default"] = 0.0
-        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
-        world.loop.queue.add(key)
-        await world.look()
-        world.loop._written["uid-default"] = 0.0
-        await world.loop._reconcile_store(key)
-        world.loop.mirror.get(key)["status"]["fetches"]["total"] = 7
-        await world.loop._reconcile_store(key)
-        due_s.append(world.due_s(MODELSTORES, "default"))
-
-    _in_world(scenario)
-
-    assert 0 < due_s[0] <= 10.0
-
-
-def _with(part, name, value):
-    def admit(body):
-        changed = copy.deepcopy(body)
-        if isinstance(name, str):
-            changed["metadata"][part][name] = value
-        else:
-            changed["metadata"][part] = value
-        return changed
-
-    return admit
-
-
-MARKS = {
-    "annotation 'modelfetch.io/spec-hash'": _with("annotations", "modelfetch.io/spec-hash", "another"),
-    "label 'modelfetch.io/attempt'": _with("labels", "modelfetch.io/attempt", "7"),
-    "the owner": _with("ownerReferences", None, []),
-}
-
-
-@pytest.mark.parametrize("mark", MARKS)
-def test_a_job_that_is_admitted_as_another_one_is_made_once(mark):
-    """A webhook changes what tells whose Job it is: it goes again, the status says what was changed, nobody retries."""
-
-    async def scenario(world):
-        world.server.admit = MARKS[mark]
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-        for _ in range(3):
-            world.loop._intake.wake_all()
-            await world.look()
-
-    world = _in_world(scenario)
-    status = world.server.objects[f"{FETCHES}/one"]["status"]
-
-    assert [] == world.made("fetch")
-    assert 1 == sum(method == "POST" and path == BATCH for method, path in world.server.requests)
-    assert "PodRejected" == status["lastError"]["reason"]
-    assert f"has changed {mark} of Job" in status["lastError"]["message"]
-
-
-def test_a_namespace_may_run_fewer_than_its_stores():
-    """Two stores have room for one each: the second fetch is told what it waits for, and starts when the first ends."""
-    told = []
-
-    async def scenario(world):
-        world.add(MODELSTORES, _stored(gen.store("other", slots=1), 2))
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        for _ in range(2):
-            await world.look()
-        world.add(MODELFETCHES, _stored(gen.fetch("two", storeRef={"name": "other"}), 11))
-        for _ in range(2):
-            await world.look()
-        told.append(world.server.objects[f"{FETCHES}/two"]["status"]["queue"])
-        world.delete("one")
-        for path in [path for path in world.server.objects if path.startswith(BATCH)]:
-            world.loop.seen(JOBS, "DELETED", world.server.objects.pop(path))
-        for _ in range(2):
-            await world.look()
-
-    world = _in_world(scenario, {"namespace_slots": 1}, slots=1)
-
-    assert [{"position": 1, "waitingFor": "a slot of namespace default"}] == told
-    assert ["two"] == [order["name"] for order in world.made("fetch")]
-
-
-def test_a_fetch_that_has_just_come_is_looked_at_once():
-    """It may not start before its store counts it: the claim is read for that look, and for the one of its own."""
-    before = []
-
-    async def scenario(world):
-        before.append(world.server.requests.count(("GET", CLAIM)))
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-
-    world = _in_world(scenario)
-
-    assert ["one"] == [order["name"] for order in world.made("fetch")]
-    assert 2 == world.server.requests.count(("GET", CLAIM)) - before[0]
-
-
-@pytest.mark.parametrize("resource", [MODELSTORES, CLAIM])
-def test_a_fetch_that_nobody_counts_is_told_why(resource):
-    """Without a store there is nobody to count it; where the store cannot be written it is looked at all the same."""
-    told = []
-
-    async def scenario(world):
-        if resource is MODELSTORES:
-            world.loop.seen(MODELSTORES, "DELETED", world.server.objects.pop(f"{STORES}/default"))
-        else:
-            world.server.refuse = lambda method, path: refused(500, "No") if f"{STORES}/default" in path else None
-            world.server.objects[CLAIM]["status"] = {"phase": "Lost"}
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-        world.loop.queue.add(Key(MODELFETCHES.kind, NAMESPACE, "one"))
-        await world.look()
-        told.append(world.server.objects[f"{FETCHES}/one"]["status"]["lastError"]["reason"])
-
-    _in_world(scenario)
-
-    assert ["StorageNotReady"] == told
-
-
-def test_the_event_of_a_write_may_come_before_its_answer():
-    """It is no news then either: the look that wrote is the only one."""
-
-    async def scenario(world):
-        answered = world.loop._applier._learn
-
-        def event_first(resource, body):
-            world.loop.seen(resource, "MODIFIED", copy.deepcopy(body))
-            answered(resource, body)
-
-        world.loop._applier._learn = event_first
-        world.add(MODELFETCHES, _stored(gen.fetch("one", suspend=True), 10))
-        await world.look()
-
-    assert 3 == _in_world(scenario).server.requests.count(("GET", CLAIM))
-
-
-def test_a_job_is_deleted_once_however_late_its_events_come():
-    """The answer says that it is on its way out; until the watch says so, too, no look deletes it again."""
-
-    async def scenario(world):
-        world.add(MODELFETCHES, _stored(gen.fetch("one"), 10))
-        await world.look()
-        (path,) = (path for path in world.server.objects if path.startswith(BATCH))
-        job = world.server.objects[path]
-        leaving = {**job, "metadata": job["metadata"] | {"deletionTimestamp": "2030-01-01T00:01:00Z"}}
-        leaving["metadata"]["resourceVersion"] = "500"
-        world.server.refuse = lambda method, _: web.json_response(leaving) if method == "DELETE" else None
-        edited = copy.deepcopy(world.server.objects[f"{FETCHES}/one"])
-        edited["spec"]["files"] = {"include": ["*.json"]}
-        edited["metadata"] |= {"resourceVersion": "900", "generation": 2}
-        world.server.objects[f"{FETCHES}/one"] = edited
-        world.loop.seen(MODELFETCHES, "MODIFIED", copy.deepcopy(edited))
-        for _ in range(3):
-            await world.look()
-            world.loop._intake.wake_all()
-
-    assert 1 == sum(method == "DELETE" for method, _ in _in_world(scenario).server.requests)

@@ -1,19 +1,12 @@
 """What a kubelet is told, by a real server on loopback."""
 
 import asyncio
-import socket
 
 import aiohttp
 import pytest
 
 from modelfetch.controller.probes import Answers, Probes
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from modelfetch.devcluster.controlplane import free_port
 
 
 def ask(path: str, problem: str | None = None, *, is_ready: bool = True) -> tuple[int, str, str]:
