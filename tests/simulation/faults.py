@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from modelfetch.api.fetch_status import AttemptStatus
-from modelfetch.controller import observe
+from modelfetch.controller import observe, views
 from modelfetch.controller.claims import Claims
 from modelfetch.core import conditions, ended, fetch, look, outcome
 from modelfetch.core.outcome import Published
@@ -28,7 +28,7 @@ def mistake(plant: Mistake) -> Mistake:
 @mistake
 def a_deleted_job_is_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next attempt starts while the Pod of the one before has its grace."""
-    read = observe.read_job
+    read = views.read_job
 
     def gone_if_deleting(body):
         job = read(body)

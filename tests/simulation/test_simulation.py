@@ -22,7 +22,7 @@ from tests.simulation.shrink import failure_of
 
 REPOSITORY = Path(__file__).parents[2]
 PARTS = 8
-STEPS = int(os.environ.get("SIMULATION_STEPS", "24000"))
+STEPS = int(os.environ.get("SIMULATION_STEPS", "200000"))
 """Steps of all parts together."""
 SEED = os.environ.get("SIMULATION_SEED", "1")
 """The runs of `make test` are always the same ones; another seed is another set."""

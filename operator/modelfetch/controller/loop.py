@@ -19,9 +19,10 @@ from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.metrics import Metrics
 from modelfetch.controller.mirror import Key, Object, key_of, store_of, uid_of
-from modelfetch.controller.observe import Observer, owners_with_files, read_fetch, read_job
+from modelfetch.controller.observe import Observer
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.recorder import EventRecorder
+from modelfetch.controller.views import owners_with_files, read_fetch, read_job
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core

@@ -5,26 +5,33 @@ claim's phase, the last line of a running Pod's log and a stuck Pod's events, ea
 """
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
-from modelfetch.api.fetch import ModelFetch, ModelFetchSpec
-from modelfetch.api.fetch_status import ModelFetchStatus
+from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import RemovalTarget
-from modelfetch.api.source import Source
-from modelfetch.api.store import ModelStore, ModelStoreSpec, ModelStoreStatus
+from modelfetch.api.store import ModelStore
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object, controller_of
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.controller.silences import Silences
+from modelfetch.controller.views import (
+    container_state,
+    fetch_of,
+    has_ended,
+    last_words,
+    may_run,
+    read_claim,
+    read_end,
+    read_fetch,
+    read_job,
+    read_pod,
+    read_store,
+)
 from modelfetch.core import job as jobs
-from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodEnd, PodSeen, Slot, Unknown
+from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodSeen, Slot, Unknown
 from modelfetch.core.store import StoreObserved
-from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
 from modelfetch.report import Report, parse
@@ -35,11 +42,6 @@ CLAIM_FRESH_S = 5.0
 WRITERS = (JOBS, PODS)
 """Until these have ended somebody may write: a Job that the garbage collector deletes goes before its Pod has ended."""
 LOG_BYTES = 16 * 1024
-_GIVEN_UP = frozenset(("DeletionByTaintManager", "DeletionByPodGC"))
-"""Reasons for which the cluster ends a Pod without waiting for the word of its node."""
-_UNSEEN_END = "ContainerStatusUnknown"
-_DIGITS = 9
-"""Of a number that somebody may have written on a Job; more of them are none of ours."""
 
 
 class Observer:
@@ -69,7 +71,7 @@ class Observer:
         bodies = self._mirror.jobs_of_fetch(meta.uid)
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         store, store_error = self._store_of(fetch)
-        runs = any(job.result == "Running" and not _has_ended(reports.get(job.uid)) for job in seen)
+        runs = any(job.result == "Running" and not has_ended(reports.get(job.uid)) for job in seen)
         return Observed(
             now=self._clock.now(),
             fetch=fetch,
@@ -114,16 +116,16 @@ class Observer:
         """Return the uids of fetches that are gone whose Pods may still run."""
         there = frozenset(("", *living))
         return frozenset(
-            _fetch_of(body)
+            fetch_of(body)
             for resource in WRITERS
             for body in self._mirror.in_namespace(resource, namespace)
-            if _fetch_of(body) not in there and _may_run(resource, body)
+            if fetch_of(body) not in there and may_run(resource, body)
         )
 
     def _predecessor_runs(self, meta: ObjectMeta) -> bool:
         """Whether a Pod of a fetch that had this name before may still run."""
         return any(
-            _fetch_of(body) != meta.uid and _may_run(resource, body)
+            fetch_of(body) != meta.uid and may_run(resource, body)
             for resource in WRITERS
             for body in self._mirror.made_for(resource, meta.namespace, meta.name)
         )
@@ -164,7 +166,7 @@ class Observer:
         job = replace(job, pods=tuple(map(read_end, bodies)))
         if bodies:
             pod = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-            state = _container_state(pod)
+            state = container_state(pod)
             complaint = await self._complaints.about_pod(namespace, pod, state)
             report = await self._report(namespace, pod, state)
             if report is not None:
@@ -172,7 +174,7 @@ class Observer:
             pods[job.uid] = replace(read_pod(pod, complaint), silent_s=self._silent_s(pod, state, report))
         elif job.result != "Running" and job.uid in self._last_pods:
             gone = self._last_pods[job.uid]
-            report = _last_words(_container_state(gone))
+            report = last_words(container_state(gone))
             pods[job.uid] = read_pod(gone)
             reports |= {job.uid: report} if report is not None else {}
         return replace(job, refusal=refusal)
@@ -187,7 +189,7 @@ class Observer:
     async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | None:
         """The termination message of an ended container, else the progress in the last line of a running one's log."""
         if "terminated" in state:
-            return _last_words(state)
+            return last_words(state)
         if "running" not in state or not self._budget.take():
             return None
         name = pod["metadata"]["name"]
@@ -232,181 +234,3 @@ class Observer:
             jobs=seen,
             reports=reports,
         )
-
-
-def owners_with_files(fetches: list[Object]) -> list[str]:
-    """Return the uids of the fetches that may have files on the volume: those with an attempt."""
-    return [
-        str(body["metadata"]["uid"])
-        for body in fetches
-        if ((body.get("status") or {}).get("attempt") or {}).get("number") or (body.get("status") or {}).get("artifact")
-    ]
-
-
-def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:
-    """Return a ModelFetch, and what its spec breaks where it does not parse (its spec then holds defaults).
-
-    A status that does not parse counts as none: everything in it can be seen again.
-    """
-    meta = ObjectMeta.model_validate(body["metadata"])
-    try:
-        status = ModelFetchStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        status = ModelFetchStatus()
-    try:
-        return ModelFetch(metadata=meta, spec=ModelFetchSpec.model_validate(body.get("spec")), status=status), None
-    except ValidationError as error:
-        spec = ModelFetchSpec.model_construct(source=Source.model_construct(uri="(invalid)"))
-        return ModelFetch.model_construct(metadata=meta, spec=spec, status=status), _first_problem(error)
-
-
-def read_store(body: Object) -> tuple[ModelStore, str | None]:
-    """Return a ModelStore, and what its spec breaks where it does not parse, as read_fetch does."""
-    meta = ObjectMeta.model_validate(body["metadata"])
-    try:
-        status = ModelStoreStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        status = ModelStoreStatus()
-    try:
-        return ModelStore(metadata=meta, spec=ModelStoreSpec.model_validate(body.get("spec")), status=status), None
-    except ValidationError as error:
-        spec = ModelStoreSpec.model_construct(claim_name="(invalid)")
-        return ModelStore.model_construct(metadata=meta, spec=spec, status=status), _first_problem(error)
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(step) for step in ("spec", *first["loc"]))
-    return sanitise(f"{where}: {first['msg']}")
-
-
-def read_claim(body: Object) -> ClaimSeen:
-    """Return the narrow view of a PersistentVolumeClaim."""
-    return ClaimSeen(
-        phase=str((body.get("status") or {}).get("phase", "Pending")),
-        uid=str(body["metadata"].get("uid", "")),
-        volume=str((body.get("spec") or {}).get("volumeName") or ""),
-    )
-
-
-def _has_ended(report: Report | None) -> bool:
-    return report is not None and report.event == "result"
-
-
-def _claim_of(annotation: Any) -> ClaimSeen | None:
-    uid, _, volume = annotation.partition("/") if isinstance(annotation, str) else ("", "", "")
-    return ClaimSeen(uid=uid, volume=volume) if uid else None
-
-
-def read_job(body: Object) -> JobSeen:
-    """Return the narrow view of a Job."""
-    meta, status = body["metadata"], body.get("status") or {}
-    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    ended_as = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
-    failed, complete = ended_as.get("Failed"), ended_as.get("Complete")
-    end = failed or complete
-    return JobSeen(
-        name=meta["name"],
-        uid=meta["uid"],
-        owner_uid=controller_of(body),
-        spec_hash=str(annotations.get(jobs.HASH_ANNOTATION, "")),
-        attempt=_number(labels.get(jobs.ATTEMPT_LABEL)),
-        failures=_number(annotations.get(jobs.FAILURES_ANNOTATION)),
-        task=str(labels.get(jobs.TASK_LABEL, "")),
-        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
-        deleting=meta.get("deletionTimestamp") is not None,
-        result="Failed" if failed else "Complete" if complete else "Running",
-        failure_reason=str((failed or {}).get("reason", "")),
-        finished_at=datetime.fromisoformat(end["lastTransitionTime"]) if end else None,
-        volume=str(annotations.get(jobs.VOLUME_ANNOTATION, "")),
-        claim=_claim_of(annotations.get(jobs.CLAIM_ANNOTATION)),
-        made_of=str(annotations.get(jobs.MADE_OF_ANNOTATION, "")),
-        pods_ended=int(status.get("failed") or 0) + int(status.get("succeeded") or 0),
-        pods_open=_pods_open(status),
-        proven=tuple(name for name in str(annotations.get(jobs.ENDED_ANNOTATION, "")).split(",") if name),
-    )
-
-
-def _fetch_of(body: Object) -> str:
-    """Return the uid of the fetch that a Job or Pod is labelled with, empty without one."""
-    return str((body["metadata"].get("labels") or {}).get(jobs.FETCH_LABEL, ""))
-
-
-def _may_run(resource: Resource, body: Object) -> bool:
-    """Whether a Job may still make Pods, or a Pod's processes may still run."""
-    return read_job(body).result == "Running" if resource is JOBS else not read_end(body).terminated
-
-
-def _pods_open(status: Object) -> int:
-    uncounted = status.get("uncountedTerminatedPods") or {}
-    counts = (int(status.get(name) or 0) for name in ("active", "terminating"))
-    return sum(counts) + sum(len(uncounted.get(name) or ()) for name in ("failed", "succeeded"))
-
-
-def _number(text: Any) -> int:
-    is_number = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _DIGITS
-    return int(text) if is_number else 0
-
-
-def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
-    """Return the narrow view of a Pod."""
-    meta, status = body["metadata"], body.get("status") or {}
-    conditions = {c["type"]: c for c in status.get("conditions") or ()}
-    scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
-    state = _container_state(body)
-    waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
-    ending = meta.get("deletionTimestamp")
-    refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
-    return PodSeen(
-        name=meta["name"],
-        phase=str(status.get("phase", "Pending")),
-        node=body["spec"].get("nodeName"),
-        reason=str(status.get("reason", "")),
-        disrupted=disrupted.get("status") == "True",
-        unschedulable=str(scheduled.get("message", "no node fits")) if refused else None,
-        waiting_reason=str(waiting.get("reason", "")),
-        waiting_message=str(waiting.get("message", "")),
-        mount_failure=mount_failure,
-        exit_code=terminated.get("exitCode"),
-        exit_reason=str(terminated.get("reason", "")),
-        deleting=ending is not None,
-        gone_by=datetime.fromisoformat(ending) if ending is not None else None,
-    )
-
-
-def read_end(body: Object) -> PodEnd:
-    """Return what is known about the end of a Pod."""
-    meta, status = body["metadata"], body.get("status") or {}
-    disrupted = {c.get("reason") for c in status.get("conditions") or () if _says_disrupted(c)}
-    states = [
-        container.get("state") or {}
-        for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
-        for container in status.get(kind) or ()
-    ]
-    ours = "terminated" in _container_state(body) and status.get("phase") in ("Failed", "Succeeded")
-    return PodEnd(
-        terminated=ours and all(map(_was_seen_to_end, states)),
-        forced=meta.get("deletionTimestamp") is not None and not meta.get("deletionGracePeriodSeconds"),
-        lost=status.get("reason") == "NodeLost" or bool(disrupted & _GIVEN_UP),
-    )
-
-
-def _says_disrupted(condition: Object) -> bool:
-    return condition.get("type") == "DisruptionTarget" and condition.get("status") == "True"
-
-
-def _was_seen_to_end(state: Object) -> bool:
-    """A kubelet that lost sight of a container while it ran calls it terminated, too, with a reason of its own."""
-    return bool((state.get("terminated") or {}).get("reason", _UNSEEN_END) != _UNSEEN_END)
-
-
-def _last_words(state: dict[str, Any]) -> Report | None:
-    """Return the termination message of an ended container."""
-    return parse(str((state.get("terminated") or {}).get("message") or ""))
-
-
-def _container_state(body: Object) -> dict[str, Any]:
-    for container in (body.get("status") or {}).get("containerStatuses") or ():
-        if container.get("name") == jobs.CONTAINER:
-            return dict(container.get("state") or {})
-    return {}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelfetch.controller.observe import read_end, read_fetch, read_job, read_pod
+from modelfetch.controller.views import read_end, read_fetch, read_job, read_pod
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.forms import EVER, fitted

@@ -9,7 +9,7 @@ from modelfetch.controller.mirror import Key
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES
 from tests import gen
 from tests.fakes.api_server import refused
-from tests.unit.controller.loop_world import (
+from tests.unit.controller.loop.world import (
     BATCH,
     CLAIM,
     DEFAULT,

@@ -12,7 +12,7 @@ from modelfetch.kube.client import Kube, KubeError
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
-from tests.unit.controller.loop_world import (
+from tests.unit.controller.loop.world import (
     BATCH,
     CLAIM,
     FETCHES,
