@@ -23,6 +23,11 @@ _WEBHOOK_FAILED = "failed calling webhook"
 class Refused(Exception):
     """The API server will not have this Job as things are: quota, policy, admission, or a foreign Job of its name."""
 
+    def __init__(self, why: str, *, was_there: bool = False) -> None:
+        """`was_there` where it had made the Job, whose Pod may have started."""
+        super().__init__(why)
+        self.was_there = was_there
+
 
 Learn = Callable[[Resource, Object], Any]
 
@@ -71,7 +76,8 @@ class Applier:
             self._learn(JOBS, stored)
             return
         await self._delete(namespace, action.name, stored["metadata"]["uid"])
-        raise Refused(f"what admits Jobs in this cluster has changed {changed} of Job '{action.name}'")
+        why = f"what admits Jobs in this cluster has changed {changed} of Job '{action.name}'"
+        raise Refused(why, was_there=True)
 
     async def _adopt(self, namespace: str, action: CreateJob) -> None:
         """An earlier try of ours may have been committed without its answer; anybody else's Job is not ours."""

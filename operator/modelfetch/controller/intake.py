@@ -49,11 +49,7 @@ class Intake:
             return
         if known is not None and uid_of(known) != uid_of(body):
             self._forget(resource, known)  # it went while nobody watched
-        if resource in (MODELFETCHES, MODELSTORES):
-            self.queue.add(key_of(resource, body), _news(body))
-            self._wake_around(resource, body)
-        else:
-            self._wake_owner(body, _news(body))
+        self._wake(resource, body)
 
     def learned(self, resource: Resource, body: Object) -> None:
         """Take in what the server answered a write with.
@@ -79,18 +75,23 @@ class Intake:
     # --- lists --------------------------------------------------------------------------------------------------
 
     async def list_all(self, notice: Callable[[Resource, Object, Object | None], None] | None = None) -> None:
-        """Fill the mirror; `notice` is told of each object, and of the version that was known before."""
+        """Fill the mirror, and wake whom it concerns that an object is new, another one or gone.
+
+        `notice` is told of each object, and of the version that was known before.
+        """
         for resource, labels in KINDS:
             before = self.mirror.moment(resource)
             listed = [body for ns in self._namespaces for body in await self._kube.list(resource, ns, labels=labels)]
             for body in self.mirror.missing_from(resource, listed, before):
                 self._forget(resource, body)
             for body in listed:
+                known = self.mirror.get(key_of(resource, body))
                 if notice is not None:
-                    notice(resource, body, self.mirror.get(key_of(resource, body)))
+                    notice(resource, body, known)
                 self.mirror.answered(resource, body, before)
-                if resource is MODELSTORES:
-                    self._store_changed(body)  # its fetches are looked at after every full list
+                current = self.mirror.get(key_of(resource, body))
+                if current is not None and (known is None or not _is_same(known, current)):
+                    self._wake(resource, current)
 
     async def ask(self, resource: Resource, key: Key) -> None:
         """Take in what the API server itself says of an object: what a write has met is not what the mirror knows."""
@@ -112,6 +113,14 @@ class Intake:
                 self.queue.add(key_of(resource, body))
 
     # --- whom it concerns ---------------------------------------------------------------------------------------
+
+    def _wake(self, resource: Resource, body: Object) -> None:
+        """A version of an object that nobody has looked at yet concerns itself, or whose it is, and those around it."""
+        if resource in (MODELFETCHES, MODELSTORES):
+            self.queue.add(key_of(resource, body), _news(body))
+            self._wake_around(resource, body)
+        else:
+            self._wake_owner(body, _news(body))
 
     def _wake_around(self, resource: Resource, body: Object) -> None:
         """A fetch concerns its store, which counts it; a store all its fetches."""

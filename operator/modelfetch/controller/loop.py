@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
@@ -22,7 +23,7 @@ from modelfetch.controller.mirror import Key, Object, key_of, store_of, uid_of
 from modelfetch.controller.observe import Observer
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.recorder import EventRecorder
-from modelfetch.controller.views import owners_with_files, read_fetch, read_job
+from modelfetch.controller.views import may_have_files, read_fetch, read_job
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
@@ -37,7 +38,7 @@ RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
 FIRST_RESYNC_S = 15.0
 """Seconds from the start to the first of them: of what is deleted after `prime` and before Kopf's own first list nobody
-tells, and a Job that is gone would be waited for."""
+tells, and a Job that is gone would be waited for. All was looked at just now: it looks at what has changed."""
 CONFLICT_S = 1.0
 """Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
 TOO_MANY_REQUESTS = 429
@@ -74,6 +75,8 @@ class Loop:
         self._applier = Applier(kube, self._intake.learned)
         self.recorder = EventRecorder(kube, clock)
         self._written: dict[str, float] = {}
+        self._may_have_started: set[str] = set()
+        """Uids of the fetches for which a Job may have been made that no status tells of."""
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._surveys: dict[Key, str] = {}
@@ -93,12 +96,13 @@ class Loop:
 
     def _fetch_gone(self, body: Object) -> None:
         meta, store_key = body["metadata"], store_of(body)
-        held = self._claims.drop(str(meta["uid"]))
-        if held != "none":
+        uid = str(meta["uid"])
+        if self._claims.drop(uid) != "none":
             self._wake_next(store_key)
-        self._written.pop(str(meta["uid"]), None)
+        self._written.pop(uid, None)
         keeps = (body.get("spec") or {}).get("deletionPolicy") == "Retain"
-        if held == "active" or owners_with_files([body]):  # a Job may have been made that no status tells of yet
+        if uid in self._may_have_started or may_have_files(body):
+            self._may_have_started.discard(uid)
             target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"], retain=keeps)
             self._gone[store_key].add(target)
 
@@ -109,6 +113,7 @@ class Loop:
         await self._intake.list_all()
         for body in self.mirror.all(MODELFETCHES):
             self._prime_claim(body)
+            self._may_have_started.add(uid_of(body))  # by an operator before this one, which ended right after
         for body in self.mirror.all(MODELSTORES):
             store, _ = self._observer.read_store(body)
             recorded = store.status.inventory
@@ -125,10 +130,11 @@ class Loop:
         if any(read_job(job).result == "Running" for job in self.mirror.jobs_of_fetch(uid_of(body))):
             self._claims.set(read_fetch(body)[0], "active")
 
-    async def resync(self) -> None:
-        """List everything again, take note of what the watches missed, and look at every resource."""
+    async def resync(self, *, everybody: bool = True) -> None:
+        """List everything again, take note of what the watches missed, and look at whom it concerns, or everybody."""
         await self._intake.list_all(self.vigil.listed)
-        self._intake.wake_all()
+        if everybody:
+            self._intake.wake_all()
 
     # --- work ---------------------------------------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class Loop:
             return
         try:
             for action in decision.actions:
-                await self._act(key.namespace, action)
+                await self._act_for(observed.meta, action)
         except Refused as refusal:
             if not self._is_there(key, observed.meta.uid):
                 return
@@ -193,6 +199,19 @@ class Loop:
         if status is not None and await self._say(MODELFETCHES, key, observed.meta, dump(status)):
             self.recorder.tell(observed.meta, observed.fetch.status, status)
             self._metrics.told(observed.fetch.status, status)
+
+    async def _act_for(self, fetch: ObjectMeta, action: Action) -> None:
+        """Until a status tells of the Job, and where none ever does, it is remembered that there may have been one."""
+        if not isinstance(action, CreateJob) or fetch.uid in self._may_have_started:
+            await self._act(fetch.namespace, action)
+            return
+        self._may_have_started.add(fetch.uid)
+        try:
+            await self._act(fetch.namespace, action)
+        except Refused as refusal:
+            if not refusal.was_there:
+                self._may_have_started.discard(fetch.uid)
+            raise
 
     async def _act(self, namespace: str, action: Action) -> None:
         is_done = await self._applier.act(namespace, action)
@@ -336,12 +355,13 @@ class Loop:
 
 async def resync_for_ever(loop: Loop) -> None:
     """List everything again soon, then every RESYNC_S; a list that fails is tried again after a tenth of that."""
-    delay_s = min(FIRST_RESYNC_S, RESYNC_S)
+    delay_s, is_first = min(FIRST_RESYNC_S, RESYNC_S), True
     while True:
         await asyncio.sleep(delay_s)
         delay_s = RESYNC_S
         try:
-            await loop.resync()
+            await loop.resync(everybody=not is_first)
+            is_first = False
         except KubeError as error:
             delay_s = RESYNC_S / 10
             log.warning("a resync failed", extra={"why": str(error), "again_in_s": delay_s})

@@ -29,13 +29,10 @@ _DIGITS = 9
 """Of a number that somebody may have written on a Job; more of them are none of ours."""
 
 
-def owners_with_files(fetches: list[Object]) -> list[str]:
-    """Return the uids of the fetches that may have files on the volume: those with an attempt."""
-    return [
-        str(body["metadata"]["uid"])
-        for body in fetches
-        if ((body.get("status") or {}).get("attempt") or {}).get("number") or (body.get("status") or {}).get("artifact")
-    ]
+def may_have_files(fetch: Object) -> bool:
+    """Whether a fetch may have files on the volume, by its status: whether it tells of an attempt."""
+    status = fetch.get("status") or {}
+    return bool((status.get("attempt") or {}).get("number") or status.get("artifact"))
 
 
 def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:

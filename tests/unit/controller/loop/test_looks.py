@@ -10,13 +10,11 @@ from modelfetch.controller.mirror import Key
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube, KubeError
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 from tests import gen
 from tests.unit.controller.loop.world import (
-    BATCH,
     CLAIM,
     FETCHES,
-    NAMESPACE,
     STORES,
     StandingClock,
     drain,
@@ -104,45 +102,6 @@ def test_a_fetch_made_again_while_nobody_watched_gives_its_slot_back():
     assert ["one", "two"] == [order["name"] for order in in_world(scenario, slots=1).made("fetch")]
 
 
-def test_fetches_deleted_together_are_all_removed():
-    """A deletion that is told of while an earlier one is confirmed must not be forgotten."""
-
-    async def scenario(world):
-        for n, name in enumerate(("one", "two", "three")):
-            world.add(MODELFETCHES, stored(gen.fetch(name), 10 + n, attempt={"number": 1}, phase="Ready"))
-        await drain(world.loop)
-        world.delete("one")
-        world.server.during = lambda _, path: [
-            world.delete(name)
-            for name in ("two", "three")
-            if path.endswith("/one") and f"{FETCHES}/{name}" in world.server.objects
-        ]
-        await world.look()
-
-    (order,) = in_world(scenario).made("remove")
-
-    assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
-
-
-def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
-    """Its Job was made, and may have published before it was stopped; nothing but the slot it held tells of that."""
-
-    async def scenario(world):
-        world.server.during = lambda method, path: (
-            method == "PATCH" and path.endswith("/one/status") and world.delete("one")
-        )
-        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
-        await world.look()
-        for path in [path for path in world.server.objects if path.startswith(BATCH)]:
-            world.loop.seen(JOBS, "DELETED", world.server.objects.pop(path))
-        world.loop._intake.wake_all()
-        await world.look()
-
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
-
-
 @pytest.mark.parametrize("is_made_again", [False, True])
 def test_what_a_silent_watch_hides_is_found_by_a_write(is_made_again):
     """The fetch is gone, or another has its name: no second Job is made for it, and the other one gets its own."""
@@ -181,21 +140,6 @@ def test_a_status_does_not_overwrite_what_it_has_not_seen():
     assert ("Suspended", 2) == (status["phase"], status["observedGeneration"])
 
 
-@pytest.mark.parametrize(("policy", "retain"), [("Delete", False), ("Retain", True)])
-def test_private_files_go_under_any_policy(policy, retain):
-    """deletionPolicy is about what was published; what an attempt left unpublished is of no use to anybody."""
-
-    async def scenario(world):
-        world.add(MODELFETCHES, stored(gen.fetch("one", deletionPolicy=policy), 10, attempt={"number": 1}))
-        await drain(world.loop)
-        world.delete("one")
-        await world.look()
-
-    (order,) = in_world(scenario).made("remove")
-
-    assert [("uid-one", retain)] == [(target["owner"], target["retain"]) for target in order["targets"]]
-
-
 def test_one_invalid_store_stops_nobody_else():
     """A stored spec that this version refuses: the operator starts, and other stores' fetches run."""
 
@@ -229,21 +173,6 @@ def test_a_store_that_goes_wakes_its_fetches():
         return woken
 
     assert ["ModelFetch/minilm", "ModelStore/default"] == asyncio.run(scenario())
-
-
-def test_nothing_is_removed_while_an_orphaned_pod_may_write():
-    """The garbage collector takes the Job first; its Pod may publish until it has ended."""
-
-    async def scenario(world):
-        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, attempt={"number": 1}, phase="Ready"))
-        await world.look()
-        labels = {"modelfetch.io/fetch": "uid-one", "app.kubernetes.io/managed-by": "modelfetch-operator"}
-        meta = {"name": "p", "namespace": NAMESPACE, "uid": "pod", "resourceVersion": "11", "labels": labels}
-        world.loop.seen(PODS, "ADDED", {"metadata": meta, "status": {"phase": "Running"}})
-        world.delete("one")
-        await world.look()
-
-    assert [] == in_world(scenario).made("remove")
 
 
 def test_what_is_written_is_told_once():
@@ -300,9 +229,9 @@ def test_what_went_before_the_watches_began_is_found_soon():
     loop, lists = SteppedLoop(), []
 
     class Lists:
-        async def resync(self):
-            """Take note of the time."""
-            lists.append(loop.elapsed)
+        async def resync(self, *, everybody):
+            """Take note of the time, and of who is looked at."""
+            lists.append((loop.elapsed, everybody))
 
     async def some_time():
         with contextlib.suppress(TimeoutError):
@@ -313,4 +242,26 @@ def test_what_went_before_the_watches_began_is_found_soon():
     finally:
         loop.close()
 
-    assert [15.0, 615.0, 1215.0] == lists
+    assert [(15.0, False), (615.0, True), (1215.0, True)] == lists
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+def test_a_list_wakes_whom_it_brings_news_of(everybody):
+    """A list soon after the start, when all was looked at, costs a look at what nobody told of, and no more."""
+    woken = []
+
+    async def scenario(world):
+        for number, name in enumerate(("same", "edited", "gone"), start=10):
+            world.add(MODELFETCHES, stored(gen.fetch(name), number))
+        await world.look()
+        await world.loop.resync()
+        await drain(world.loop)
+        world.server.objects[f"{FETCHES}/edited"]["metadata"]["resourceVersion"] = "900"
+        del world.server.objects[f"{FETCHES}/gone"]
+        await world.loop.resync(everybody=everybody)
+        woken.extend(await drain(world.loop))
+
+    in_world(scenario)
+
+    others = ["ModelFetch/same"] if everybody else []
+    assert ["ModelFetch/edited", *others, "ModelStore/default"] == woken

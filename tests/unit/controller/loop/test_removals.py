@@ -1,0 +1,139 @@
+"""What is taken off the volume when a fetch goes: all it may have put there, and nothing for one that put nothing."""
+
+import pytest
+
+from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS
+from tests import gen
+from tests.fakes.api_server import refused
+from tests.unit.controller.loop.world import BATCH, FETCHES, NAMESPACE, drain, in_world, stored
+
+
+def test_fetches_deleted_together_are_all_removed():
+    """A deletion that is told of while an earlier one is confirmed must not be forgotten."""
+
+    async def scenario(world):
+        for n, name in enumerate(("one", "two", "three")):
+            world.add(MODELFETCHES, stored(gen.fetch(name), 10 + n, attempt={"number": 1}, phase="Ready"))
+        await drain(world.loop)
+        world.delete("one")
+        world.server.during = lambda _, path: [
+            world.delete(name)
+            for name in ("two", "three")
+            if path.endswith("/one") and f"{FETCHES}/{name}" in world.server.objects
+        ]
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
+
+
+def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
+    """Its Job was made, and may have published before it was stopped; nothing but the slot it held tells of that."""
+
+    async def scenario(world):
+        world.server.during = lambda method, path: (
+            method == "PATCH" and path.endswith("/one/status") and world.delete("one")
+        )
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
+        await world.look()
+        for path in [path for path in world.server.objects if path.startswith(BATCH)]:
+            world.loop.seen(JOBS, "DELETED", world.server.objects.pop(path))
+        world.loop._intake.wake_all()
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+
+
+@pytest.mark.parametrize(("policy", "retain"), [("Delete", False), ("Retain", True)])
+def test_private_files_go_under_any_policy(policy, retain):
+    """deletionPolicy is about what was published; what an attempt left unpublished is of no use to anybody."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one", deletionPolicy=policy), 10, attempt={"number": 1}))
+        await drain(world.loop)
+        world.delete("one")
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert [("uid-one", retain)] == [(target["owner"], target["retain"]) for target in order["targets"]]
+
+
+def test_nothing_is_removed_while_an_orphaned_pod_may_write():
+    """The garbage collector takes the Job first; its Pod may publish until it has ended."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, attempt={"number": 1}, phase="Ready"))
+        await world.look()
+        labels = {"modelfetch.io/fetch": "uid-one", "app.kubernetes.io/managed-by": "modelfetch-operator"}
+        meta = {"name": "p", "namespace": NAMESPACE, "uid": "pod", "resourceVersion": "11", "labels": labels}
+        world.loop.seen(PODS, "ADDED", {"metadata": meta, "status": {"phase": "Running"}})
+        world.delete("one")
+        await world.look()
+
+    assert [] == in_world(scenario).made("remove")
+
+
+async def _start_and_forget(world):
+    """Have a Job made for `one` that goes before any status tells of it; then the fetch is suspended, and told so."""
+    refuse = world.server.refuse
+    world.server.refuse = lambda method, path: (
+        refused(409, "Conflict") if method == "PATCH" and path.endswith("/one/status") else None
+    )
+    world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
+    await world.look()
+    world.server.refuse = refuse
+    for path in [path for path in world.server.objects if path.startswith(BATCH)]:
+        world.loop.seen(JOBS, "DELETED", world.server.objects.pop(path))
+    world.edit("one", suspend=True)
+    await world.look()
+
+
+def test_a_job_that_went_before_any_status_told_of_it_is_remembered():
+    """It was deleted by hand, and the fetch suspended meanwhile: its status never tells of an attempt."""
+
+    async def scenario(world):
+        await _start_and_forget(world)
+        assert "attempt" not in world.server.objects[f"{FETCHES}/one"]["status"]
+        world.delete("one")
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+
+
+def test_a_job_of_the_operator_before_is_reckoned_with():
+    """It may have ended right after it made one: whatever was there at the start may have files."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
+        await world.look()
+        world.loop._may_have_started.clear()
+        await world.loop.prime()
+        await world.look()
+        world.delete("one")
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+
+
+def test_for_a_fetch_that_never_started_nothing_is_removed():
+    """It came while this operator worked, and its Job was refused."""
+
+    async def scenario(world):
+        world.server.refuse = lambda method, path: (
+            refused(403, "Forbidden", "exceeded quota") if method == "POST" and path == BATCH else None
+        )
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
+        await world.look()
+        world.server.refuse = lambda _method, _path: None
+        world.delete("one")
+        await world.look()
+
+    assert [] == in_world(scenario).made("remove")
