@@ -117,17 +117,19 @@ class Oracle:
         uid = labels.get(FETCH_LABEL)
         if uid is None:
             return
-        others = [
-            other
-            for other in self._server.all(JOBS)
-            if other["metadata"]["uid"] != job["metadata"]["uid"] and not pods.is_finished(other)
-        ]
+        others = [other for other in self._server.all(JOBS) if other["metadata"]["uid"] != job["metadata"]["uid"]]
+        others = [other for other in others if not pods.is_finished(other) and not self._has_succeeded(other)]
         own = [other for other in others if pods.owner_of(other) == uid]
         same = [other for other in own if _spec_of(other) == _spec_of(job)]
         if (same and self.is_alone) or (own and self.is_strict):
             raise Broken(f"I5: {job['metadata']['name']} is made beside {own[0]['metadata']['name']} of the same fetch")
         if self.is_strict:
             self._see_slots(job, others)
+
+    def _has_succeeded(self, job: Object) -> bool:
+        """Whether its Pod has: no other is made, also where the Job controller is behind and has not said so yet."""
+        own = (pod for pod in self._server.all(PODS) if pods.owner_of(pod) == job["metadata"]["uid"])
+        return any(pod["status"]["phase"] == "Succeeded" for pod in own)
 
     def _see_slots(self, job: Object, others: list[Object]) -> None:
         """A fetch starts where a slot is free; who waited for something holds none (decision 5), nor who is gone."""
