@@ -19,7 +19,7 @@ from tests.api_faults.endings import Over, close
 from tests.api_faults.passage import Passage
 from tests.api_faults.record import Log
 from tests.api_faults.rules import Plan
-from tests.api_faults.serving import serving
+from tests.api_faults.serving import Certificate, serving
 from tests.api_faults.upstream import Upstream
 from tests.api_faults.victim import Victim
 
@@ -57,9 +57,12 @@ def _end(request: web.BaseRequest) -> web.Response:
 
 
 @contextmanager
-def proxied(proxy: Proxy, authority: trustme.CA) -> Iterator[Connection]:
-    """Yield the connection by which clients reach the API server through `proxy`, without an identity."""
-    with serving(proxy.answer, authority, proxy.server.connected()) as address:
+def proxied(proxy: Proxy, authority: trustme.CA, certificate: Certificate | None = None) -> Iterator[Connection]:
+    """Yield the connection by which clients reach the API server through `proxy`, without an identity.
+
+    `certificate` is one by `authority`, for those who will exchange it.
+    """
+    with serving(proxy.answer, certificate or Certificate(authority), proxy.server.connected()) as address:
         yield Connection(address, ca_pem=authority.cert_pem.bytes().decode())
 
 

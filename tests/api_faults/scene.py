@@ -20,7 +20,7 @@ from aiohttp import web
 from modelfetch.kube.connection import Connection
 from tests.api_faults.proxy import Proxy, proxied
 from tests.api_faults.rules import Plan, Rule
-from tests.api_faults.serving import serving
+from tests.api_faults.serving import Certificate, serving
 
 ANSWERS_WITHIN_S = 10.0
 BROKEN = (ConnectionResetError, ssl.SSLEOFError)
@@ -148,7 +148,7 @@ def scene(authority: trustme.CA) -> Iterator[Scene]:
     """Yield a scene without rules."""
     server = Server()
     killed: list[str] = []
-    with serving(server.answer, authority) as address:
+    with serving(server.answer, Certificate(authority)) as address:
         upstream = Connection(address, ca_pem=authority.cert_pem.bytes().decode())
         proxy = Proxy(upstream, Plan(), lambda: killed.append("x"))
         with proxied(proxy, authority) as way:

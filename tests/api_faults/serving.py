@@ -1,6 +1,7 @@
 """A server of aiohttp over TLS on loopback, on a thread and an event loop of its own.
 
-Comes in: what answers requests, and an authority whom clients trust. Goes out: its address, for the time of a block.
+Comes in: what answers requests, and a certificate by an authority whom clients trust. Goes out: its address, for the
+time of a block.
 """
 
 import asyncio
@@ -20,20 +21,34 @@ _ENDS_WITHIN_S = 0.1
 """Seconds that an open watch has to end by itself, when the server ends."""
 
 
+class Certificate:
+    """What a server shows of itself; another one may take its place while it serves."""
+
+    def __init__(self, authority: trustme.CA) -> None:
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.exchange(authority)
+
+    def exchange(self, authority: trustme.CA) -> None:
+        """Whoever connects from now on sees one by this authority; connections that are open stay."""
+        authority.issue_cert(HOST).configure_cert(self.context)
+
+    def shown(self) -> int:
+        """Return how many connections were made with it, of all it was."""
+        return self.context.session_stats()["accept_good"]
+
+
 @contextmanager
 def serving(
-    answer: Answering, authority: trustme.CA, around: AbstractAsyncContextManager[None] | None = None
+    answer: Answering, certificate: Certificate, around: AbstractAsyncContextManager[None] | None = None
 ) -> Iterator[str]:
     """Yield `https://127.0.0.1:port`, served inside `around`; afterwards nothing is left of the server."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(HOST).configure_cert(context)
     stack = AsyncExitStack()
 
     async def start() -> str:
         if around is not None:
             await stack.enter_async_context(around)
         server = web.Server(answer, handler_cancellation=True)
-        listening = await asyncio.get_running_loop().create_server(server, HOST, 0, ssl=context)
+        listening = await asyncio.get_running_loop().create_server(server, HOST, 0, ssl=certificate.context)
         stack.push_async_callback(_stop, server)
         stack.callback(listening.close)
         return f"https://{HOST}:{listening.sockets[0].getsockname()[1]}"

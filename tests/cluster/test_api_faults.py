@@ -6,7 +6,7 @@ only, so that nothing else takes part in the plan. A failure logs the plan as a 
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from modelfetch.kube.connection import from_kubeconfig
 from tests.api_faults.actions import Answer, Close, Expire, Lose, Reset, Truncate
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Phase, Plan, Rule
+from tests.api_faults.serving import Certificate
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.outcome import expect_one_attempt_each
 from tests.cluster.world import Object, World, condition, model_fetch, repo, until
@@ -48,6 +49,7 @@ class Ground:
     operator: OperatorProcess
     proxy: Proxy
     hub: FixtureHub
+    certificate: Certificate
 
     def plan(self, *rules: Rule) -> None:
         """Put rules in force."""
@@ -78,17 +80,29 @@ class Ground:
         return self.world.all("modelfetch")
 
 
+@pytest.fixture(scope="session")
+def successor() -> trustme.CA:
+    """An authority whom the operator trusts as well: so it is done before one takes the other's place."""
+    return trustme.CA()
+
+
 @pytest.fixture
 def ground(
-    unmanned: World, operator: OperatorProcess, hub: FixtureHub, authority: trustme.CA, tmp_path: Path
+    unmanned: World,
+    operator: OperatorProcess,
+    hub: FixtureHub,
+    authority: trustme.CA,
+    successor: trustme.CA,
+    tmp_path: Path,
 ) -> Iterator[Ground]:
     """No rule is in force yet."""
     identity = from_kubeconfig(operator.kubeconfig)
-    proxy = Proxy(identity, Plan(), operator.kill)
-    with proxied(proxy, authority) as way:
-        kubeconfig = write_proxied_kubeconfig(tmp_path / "proxied", way, identity)
+    proxy, certificate = Proxy(identity, Plan(), operator.kill), Certificate(authority)
+    with proxied(proxy, authority, certificate) as way:
+        both = replace(way, ca_pem=f"{way.ca_pem}{successor.cert_pem.bytes().decode()}")
+        kubeconfig = write_proxied_kubeconfig(tmp_path / "proxied", both, identity)
         operator.command += ["--kubeconfig", str(kubeconfig), "--namespace", unmanned.namespace]
-        yield Ground(unmanned, operator, proxy, hub)
+        yield Ground(unmanned, operator, proxy, hub, certificate)
         log.warning("the plan was %s", proxy.plan.line())
         operator.kill()
 
@@ -174,6 +188,19 @@ def test_f22_answers_that_do_not_arrive(ground):
         each_write_of_the_store(Reset(), "after"),
     )
     ground.fetch(*NAMES[:3], meeting=2)
+
+
+def test_f23_another_certificate_by_another_authority(ground, successor):
+    """It is exchanged under a running operator, and every connection ends once: each is made anew, nothing is lost."""
+    ground.fetch("m0")
+    ground.certificate.exchange(successor)
+    before = ground.certificate.shown()
+    ground.plan(each_write_of("m1", Reset(), "after"), *(Rule(Match("watch", kind), Close(1)) for kind in WATCHED))
+    ground.world.fetch("m1", repo(ground.hub, "acme/m1"))
+    ground.world.wait_phase("m1", "Ready")
+
+    ground.expect_no_trace("m1")
+    assert ground.certificate.shown() > before
 
 
 def test_f27_watches_that_end_at_each_event(ground):

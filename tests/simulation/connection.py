@@ -5,7 +5,7 @@ Between the two, and before them, everything else may happen: other requests, ev
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
 from modelfetch.kube.client import Kube, KubeError, Object, Resource
@@ -67,18 +67,19 @@ class Connection(Kube):
         """Return an object."""
         return await self._ask("get", name, lambda: self._server.get(resource, name))
 
-    async def list(
+    async def pages(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
-    ) -> list[Object]:
-        """Return all objects, or the one of a name; of events those about one object."""
+    ) -> AsyncIterator[list[Object]]:
+        """Yield all objects, or the one of a name, on one page; of events those about one object."""
         wanted = fields.partition("=")[2]
         if resource is CORE_EVENTS:
-            return await self._ask("list", fields, lambda: self._cluster.complaints(wanted))
+            yield await self._ask("list", fields, lambda: self._cluster.complaints(wanted))
+            return
 
         def found() -> Iterable[Object]:
             return (body for body in self._server.all(resource) if wanted in ("", body["metadata"]["name"]))
 
-        return await self._ask("list", wanted or resource.plural, lambda: [*found()])
+        yield await self._ask("list", wanted or resource.plural, lambda: [*found()])
 
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Create an object, if the cluster lets it in."""

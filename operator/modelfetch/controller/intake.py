@@ -7,7 +7,7 @@ piece of news concerns. Nothing is decided here: an event only says that somebod
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from modelfetch.controller.mirror import Key, Mirror, Object, key_of, store_of, uid_of, version_of
+from modelfetch.controller.mirror import Key, Mirror, Moment, Object, key_of, store_of, uid_of, version_of
 from modelfetch.controller.queue import KeyedQueue
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, NAME_ANNOTATION
@@ -20,6 +20,9 @@ WRITTEN = 4096
 """Answers to our own writes that are remembered until their events have come."""
 KINDS = ((MODELSTORES, ""), (MODELFETCHES, ""), (JOBS, MANAGED_SELECTOR), (PODS, MANAGED_SELECTOR))
 """What is listed and watched, and by which labels."""
+
+
+Notice = Callable[[Resource, Object, Object | None], None]
 
 
 class Intake:
@@ -74,24 +77,32 @@ class Intake:
 
     # --- lists --------------------------------------------------------------------------------------------------
 
-    async def list_all(self, notice: Callable[[Resource, Object, Object | None], None] | None = None) -> None:
+    async def list_all(self, notice: Notice | None = None) -> None:
         """Fill the mirror, and wake whom it concerns that an object is new, another one or gone.
 
         `notice` is told of each object, and of the version that was known before.
         """
         for resource, labels in KINDS:
-            before = self.mirror.moment(resource)
-            listed = [body for ns in self._namespaces for body in await self._kube.list(resource, ns, labels=labels)]
-            for body in self.mirror.missing_from(resource, listed, before):
+            before, uids = self.mirror.moment(resource), set()
+            for namespace in self._namespaces:
+                async for page in self._kube.pages(resource, namespace, labels=labels):
+                    for body in page:
+                        uids.add(uid_of(body))
+                        self._listed(resource, body, before, notice)
+            for body in self.mirror.missing_from(resource, uids, before):
                 self._forget(resource, body)
-            for body in listed:
-                known = self.mirror.get(key_of(resource, body))
-                if notice is not None:
-                    notice(resource, body, known)
-                self.mirror.answered(resource, body, before)
-                current = self.mirror.get(key_of(resource, body))
-                if current is not None and (known is None or not _is_same(known, current)):
-                    self._wake(resource, current)
+
+    def _listed(self, resource: Resource, body: Object, before: Moment, notice: Notice | None) -> None:
+        key = key_of(resource, body)
+        known = self.mirror.get(key)
+        if notice is not None:
+            notice(resource, body, known)
+        if known is not None and known is before.objects.get(key) and uid_of(known) != uid_of(body):
+            self._forget(resource, known)  # it went while nobody watched
+        self.mirror.answered(resource, body, before)
+        current = self.mirror.get(key)
+        if current is not None and (known is None or not _is_same(known, current)):
+            self._wake(resource, current)
 
     async def ask(self, resource: Resource, key: Key) -> None:
         """Take in what the API server itself says of an object: what a write has met is not what the mirror knows."""

@@ -5,10 +5,11 @@ not a memory: losing it costs a list.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from modelfetch.controller.kept import Keeper
 from modelfetch.core.job import FETCH_LABEL, NAME_ANNOTATION, STORE_LABEL
 from modelfetch.kube.client import Resource
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
@@ -18,7 +19,7 @@ TOMBSTONES = 10_000
 """Uids of removed objects that are remembered, so that a late answer to our own write does not bring one back."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """An object by kind and name."""
 
@@ -54,6 +55,7 @@ class Mirror:
         self._objects: defaultdict[str, dict[Key, Object]] = defaultdict(dict)
         self._members: defaultdict[tuple[str, ...], set[Key]] = defaultdict(set)
         self._gone: dict[str, None] = {}  # in the order they went
+        self._keeper = Keeper()
 
     def put(self, resource: Resource, body: Object) -> bool:
         """Take in a version of an object; returns False where a newer one, or its end, is known."""
@@ -85,8 +87,7 @@ class Mirror:
 
     def _take(self, resource: Resource, key: Key, body: Object) -> None:
         self._forget(key)
-        body["metadata"].pop("managedFields", None)
-        self._objects[key.kind][key] = _slim(resource, body)
+        self._objects[key.kind][key] = self._keeper.kept(resource, body)
         for index in _indexes(resource, body):
             self._members[index].add(key)
 
@@ -100,7 +101,7 @@ class Mirror:
         if old is None or uid_of(old) != uid_of(body):
             return None
         self._forget(key)
-        return old if version_of(old) > version_of(body) else _slim(resource, body)
+        return old if version_of(old) > version_of(body) else self._keeper.kept(resource, body)
 
     def _forget(self, key: Key) -> None:
         old = self._objects[key.kind].pop(key, None)
@@ -150,11 +151,10 @@ class Mirror:
     def _of(self, index: tuple[str, ...]) -> list[Object]:
         return [self._objects[key.kind][key] for key in self._members.get(index, ())]
 
-    def missing_from(self, resource: Resource, listed: Iterable[Object], since: Moment) -> list[Object]:
-        """Return the known objects of a kind that a full list, asked for at `since`, does not hold under that uid."""
-        uids = {uid_of(body) for body in listed}
+    def missing_from(self, resource: Resource, uids: Collection[str], since: Moment) -> list[Object]:
+        """Return the known objects of a kind whose uids a full list, asked for at `since`, does not hold."""
         before = {uid_of(body) for body in since.objects.values()}  # one that came during the list is not missing
-        missing = before - uids
+        missing = before - set(uids)
         return [body for body in self.all(resource) if uid_of(body) in missing]
 
 
@@ -181,15 +181,6 @@ def _relations(resource: Resource, body: Object, namespace: str) -> list[tuple[s
         job = controller_of(body)
         return [*([("pod-of-job", job)] if job else []), *made_for]
     return []
-
-
-def _slim(resource: Resource, body: Object) -> Object:
-    """Return what is ever asked for: an order in each Job and again in its Pod would be most of the memory."""
-    if resource is JOBS:
-        return {**body, "spec": {}}
-    if resource is PODS:
-        return {**body, "spec": {"nodeName": (body.get("spec") or {}).get("nodeName")}}
-    return body
 
 
 def uid_of(body: Object) -> str:

@@ -84,6 +84,8 @@ def settings() -> kopf.OperatorSettings:
     ours.watching.label_selectors[PODS.version, PODS.plural] = MANAGED_SELECTOR
     ours.networking.request_timeout = 30
     ours.networking.connect_timeout = 10
+    # A worker keeps the last event of its object for so long: after a list of all that would be most of them.
+    ours.queueing.idle_timeout = 0.5
     ours.persistence.finalizer = "modelfetch.io/cleanup"
     ours.persistence.progress_storage = kopf.StatusProgressStorage(field="status.kopf")
     ours.persistence.diffbase_storage = NothingHandled()

@@ -226,8 +226,16 @@ def _api_server_flags(port: int, *, audit: bool) -> list[str]:
         "--max-requests-inflight=800",
         "--max-mutating-requests-inflight=400",
         "--profiling=false",
-        *(["--audit-policy-file=pki/audit.json", "--audit-log-path=logs/audit.jsonl"] if audit else []),
+        *(_AUDIT if audit else []),
     ]
+
+
+_AUDIT = (
+    "--audit-policy-file=pki/audit.json",
+    "--audit-log-path=logs/audit.jsonl",
+    # By default another file is begun after 100 MB, and who counts in the first one counts too little.
+    "--audit-log-maxsize=1000000",
+)
 
 
 def _controller_flags() -> list[str]:

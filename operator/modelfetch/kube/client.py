@@ -129,21 +129,24 @@ class Kube:
                 return None
             raise
 
-    async def list(
+    async def pages(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
-    ) -> list[Object]:
-        """Return all objects, read in pages."""
+    ) -> AsyncIterator[list[Object]]:
+        """Yield all objects as of one moment, `page` at a time: ten thousand whole ones are a lot of memory."""
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(page)}
-        items: list[Object] = []
         while True:
             body = await self._json("GET", resource.path(namespace), query={k: v for k, v in query.items() if v})
-            for item in body.get("items") or []:
-                whole = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
-                items.append(fitted(resource.kind, whole))
-            token = (body.get("metadata") or {}).get("continue")
-            if not token:
-                return items
-            query["continue"] = token
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            yield [fitted(resource.kind, {**kind, **item}) for item in body.get("items") or []]
+            query["continue"] = (body.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """Return all objects, read in pages."""
+        return [item async for page in self.pages(resource, namespace, labels=labels, fields=fields) for item in page]
 
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", since: str = ""

@@ -89,7 +89,7 @@ def test_a_full_list_tells_what_is_gone():
     mirror.put(MODELFETCHES, _object("b", "u2"))
     before = mirror.moment(MODELFETCHES)
     mirror.put(MODELFETCHES, _object("c", "u4"))
-    gone = mirror.missing_from(MODELFETCHES, [_object("a", "u3"), _object("b", "u2")], before)
+    gone = mirror.missing_from(MODELFETCHES, {"u3", "u2"}, before)
 
     assert ["u1"] == [body["metadata"]["uid"] for body in gone], "'c' came while the server answered"
 

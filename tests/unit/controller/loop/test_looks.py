@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 
 import pytest
 
@@ -265,3 +266,24 @@ def test_a_list_wakes_whom_it_brings_news_of(everybody):
 
     others = ["ModelFetch/same"] if everybody else []
     assert ["ModelFetch/edited", *others, "ModelStore/default"] == woken
+
+
+def test_what_a_watch_tells_during_a_list_is_not_undone_by_it():
+    """It is of the moment it was asked for: another fetch of that name, which came since, is not taken for gone."""
+
+    async def scenario(world):
+        before = stored(gen.fetch("one", suspend=True), 10)
+        again = stored(gen.fetch("one", suspend=True), 900)
+        again["metadata"]["uid"] = "another"
+        world.add(MODELFETCHES, before)
+        await world.look()
+
+        def tell(_, path):
+            if path.endswith("/modelfetches"):
+                world.loop.seen(MODELFETCHES, "DELETED", copy.deepcopy(before))
+                world.loop.seen(MODELFETCHES, "ADDED", copy.deepcopy(again))
+
+        world.server.during = tell
+        await world.loop.resync()
+
+    assert ["another"] == [body["metadata"]["uid"] for body in in_world(scenario).loop.mirror.all(MODELFETCHES)]
