@@ -1,7 +1,7 @@
 """Results files: written after every round, so that a stopped run keeps what it has, and merged by scenario.
 
-In: the header, samples. Out: benchmarks/results/DATE-(sha_ni|no-sha_ni).json; a later run of a scenario on the same
-day and kind of machine takes the place of the earlier one.
+In: the header, samples. Out: benchmarks/results/DATE-(sha_ni|no-sha_ni|operator).json; a later run of a scenario on the
+same day and kind of machine takes the place of the earlier one.
 """
 
 import json
@@ -31,9 +31,14 @@ class Asked(Protocol):
         """What modelfetch is to reach."""
 
 
-def stem(header: dict[str, Any]) -> str:
+OPERATOR = "operator"
+"""The kind of results of benchmarks/operator; those of downloads are of two kinds, by what hashing costs."""
+_DATE = len("2026-01-01-")
+
+
+def stem(header: dict[str, Any], kind: str = "") -> str:
     """Return the name of a results file without its ending."""
-    return f"{header['date']}-{'sha_ni' if header['sha_ni'] else 'no-sha_ni'}"
+    return f"{header['date']}-{kind or ('sha_ni' if header['sha_ni'] else 'no-sha_ni')}"
 
 
 @dataclass
@@ -43,6 +48,11 @@ class Results:
     path: Path
     machine: dict[str, Any]
     scenarios: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What was measured, and on which kind of machine: the end of the file's name."""
+        return self.path.stem[_DATE:]
 
     @classmethod
     def opened(cls, path: Path, header: dict[str, Any]) -> "Results":
@@ -76,7 +86,5 @@ class Results:
 
 def newest() -> list[Results]:
     """Return the newest committed results of each kind of machine."""
-    kept: dict[str, Path] = {}
-    for path in sorted(FOLDER.glob("*.json")):
-        kept[path.stem[len("2026-01-01-") :]] = path
-    return [Results.read(path) for _, path in sorted(kept.items(), reverse=True)]
+    kept = {results.kind: results for results in map(Results.read, sorted(FOLDER.glob("*.json")))}
+    return [results for _, results in sorted(kept.items(), reverse=True)]

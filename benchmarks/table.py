@@ -6,15 +6,17 @@ In: results files. Out: text for docs/benchmarks.md, and for the end of a run.
 from typing import Any
 
 from benchmarks.contenders import LIMITS, OURS
-from benchmarks.results import Results
+from benchmarks.results import OPERATOR, Results
 from benchmarks.samples import Figures
+
+_TITLES = {"sha_ni": "With SHA-NI", "no-sha_ni": "Without SHA-NI", OPERATOR: "Results of the operator"}
 
 
 def document(results: Results, pictures: str) -> str:
     """Return one results file as a chapter; `pictures` is where its SVG files are, seen from the document."""
     machine = results.machine
     parts = [
-        f"## {'With' if machine['sha_ni'] else 'Without'} SHA-NI ({machine['date']})",
+        f"## {_TITLES[results.kind]} ({machine['date']})",
         header(machine),
         goals(results),
         *(scenario(key, row, f"{pictures}/{key}.svg") for key, row in ordered(results)),

@@ -4,16 +4,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine, render, table
 from benchmarks.__main__ import BUILD, peers_python, say
 from benchmarks.operator import bed
 from benchmarks.operator.plays import Sizes
 from benchmarks.operator.questions import BY_KEY, QUESTIONS, Question
-from benchmarks.results import FOLDER, Results, stem
+from benchmarks.results import FOLDER, OPERATOR, Results, stem
 from benchmarks.run import Contest, failures, in_turn
 from benchmarks.samples import Sample
+from modelfetch.devcluster.release import read_release
 from modelfetch.kube.client import KubeError
 
 NAMESPACES = 12
@@ -29,10 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
         flags.error(f"no question is called '{wrong[0]}'; there are: {', '.join(BY_KEY)}")
     sizes = sizes_of(options)
     questions = [BY_KEY[key] for key in options.question or BY_KEY]
-    header = machine.header(peers_python())
+    header = _header()
     say(table.header(header))
     full = sizes == Sizes() and not options.output
-    target = options.output or (FOLDER if full else BUILD / "operator") / f"{stem(header)}.json"
+    target = options.output or (FOLDER if full else BUILD / "operator") / f"{stem(header, OPERATOR)}.json"
     results = Results.opened(target, header)
     with bed.opened(NAMESPACES, say) as made:
         for question in questions:
@@ -42,6 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     if full:
         render.document()
     return 1 if failures(results, questions) else 0
+
+
+def _header() -> dict[str, Any]:
+    """Return the facts of the machine, with the versions of those who take part here."""
+    header = machine.header(peers_python())
+    ours = {name: header["versions"][name] for name in ("modelfetch", "commit", "python")}
+    packages = {name: metadata.version(name) for name in ("kopf", "aiohttp", "pydantic")}
+    release = read_release()
+    return header | {"versions": ours | packages | {"kubernetes": release.kubernetes, "etcd": release.etcd}}
 
 
 def ask(question: Question, made: bed.Bed, sizes: Sizes, rounds: int, results: Results) -> None:
@@ -85,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
 _WORDS = {
     "burst": "fetches of B9",
     "latency": "fetches of B10b",
-    "life": "fetches of B9b and B9c",
+    "life": "fetches of B9b, B9c and B9d",
     "running": "fetches of B11",
     "steady_s": "seconds for which a steady state is watched",
     "quiet_s": "seconds without a write after which nothing is left to do",
@@ -94,7 +106,7 @@ _WORDS = {
 
 def _epilog() -> str:
     questions: Sequence[str] = [f"  {question.key:<5} {question.title}" for question in QUESTIONS]
-    return "questions:\n" + "\n".join(questions) + "\n\nB9c starts beside what B9b has left: ask both."
+    return "questions:\n" + "\n".join(questions) + "\n\nB9c and B9d start beside what B9b has left: ask it, too."
 
 
 if __name__ == "__main__":

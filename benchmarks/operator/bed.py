@@ -50,10 +50,14 @@ class Bed:
 
     def clear(self) -> None:
         """Afterwards there is no fetch, Job or Pod, and every namespace has a new store."""
-        for namespace in self.namespaces:
-            for resource in (MODELFETCHES, JOBS, PODS, MODELSTORES):
-                self._delete_all(resource, namespace)
+        self.delete(MODELFETCHES, JOBS, PODS, MODELSTORES)
         asyncio.run(self._make_stores())
+
+    def delete(self, *resources: Resource) -> None:
+        """Afterwards there is nothing of these kinds in any namespace."""
+        for namespace in self.namespaces:
+            for resource in resources:
+                self._delete_all(resource, namespace)
 
     def _delete_all(self, resource: Resource, namespace: str) -> None:
         path = f"{resource.path(namespace)}?propagationPolicy=Background&gracePeriodSeconds=0"

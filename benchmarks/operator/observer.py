@@ -88,11 +88,11 @@ async def follow(kube: Kube, resource: Resource, take: Callable[[str, Object], o
                     take(kind, body)
 
 
-async def until(holds: Callable[[], bool], what: str, within_s: float) -> float:
-    """Return the time at which `holds`; raises RuntimeError after `within_s` seconds."""
+async def until(holds: Callable[[], bool], what: str, within_s: float, every_s: float = _POLL_S) -> float:
+    """Return the time at which `holds`, asked `every_s` seconds; raises RuntimeError after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > deadline:
             raise RuntimeError(f"not within {within_s:g} s: {what}")
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(every_s)
     return time.monotonic()

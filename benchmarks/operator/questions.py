@@ -20,6 +20,11 @@ class Question:
     once: bool = False
 
 
+_RESTART = (
+    at_most("wall_s", "≤ 10 s", 10),
+    at_most("rss_mib", "memory ≤ 256 MiB", 256),
+    at_most("writes", "no API write", 0),
+)
 QUESTIONS = (
     Question(
         key="B9",
@@ -47,7 +52,14 @@ QUESTIONS = (
         key="B9c",
         title="started beside 10,000 fetches that are Ready: until each was looked at",
         play=plays.restart,
-        goals=(at_most("wall_s", "≤ 10 s", 10), at_most("writes", "no API write", 0)),
+        goals=_RESTART,
+        contenders=(OURS,),
+    ),
+    Question(
+        key="B9d",
+        title="the same a day later, when their Jobs and Pods have gone",
+        play=plays.restart_later,
+        goals=_RESTART,
         contenders=(OURS,),
     ),
     Question(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.tree import ROOT
 
-ASKED = ("B9", "B9b", "B9c")
+ASKED = ("B9", "B9b", "B9c", "B9d")
 
 
 def test_a_smoke_run_ends_well(tmp_path: Path) -> None:
