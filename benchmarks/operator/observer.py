@@ -89,7 +89,7 @@ async def follow(kube: Kube, resource: Resource, take: Callable[[str, Object], o
 
 
 async def until(holds: Callable[[], bool], what: str, within_s: float, every_s: float = _POLL_S) -> float:
-    """Return the time at which `holds`, asked `every_s` seconds; raises RuntimeError after `within_s` seconds."""
+    """Return the time at which `holds`, asked every `every_s` seconds; raises RuntimeError after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > deadline:

@@ -70,7 +70,7 @@ class Connection(Kube):
     async def pages(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
     ) -> AsyncIterator[list[Object]]:
-        """Yield all objects, or the one of a name, on one page; of events those about one object."""
+        """Yield all objects, as of one moment, on two pages, or the one of a name; of events those about one object."""
         wanted = fields.partition("=")[2]
         if resource is CORE_EVENTS:
             yield await self._ask("list", fields, lambda: self._cluster.complaints(wanted))
@@ -79,7 +79,10 @@ class Connection(Kube):
         def found() -> Iterable[Object]:
             return (body for body in self._server.all(resource) if wanted in ("", body["metadata"]["name"]))
 
-        yield await self._ask("list", wanted or resource.plural, lambda: [*found()])
+        listed = await self._ask("list", wanted or resource.plural, lambda: [*found()])
+        yield listed[::2]
+        if not wanted:
+            yield await self._ask("list", f"more {resource.plural}", lambda: listed[1::2])
 
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
         """Create an object, if the cluster lets it in."""

@@ -34,7 +34,8 @@ def a_deleted_job_is_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
         job = read(body)
         return dataclasses.replace(job, result="Failed") if job.deleting else job
 
-    monkeypatch.setattr(observe, "read_job", gone_if_deleting)
+    for module in (observe, views):
+        monkeypatch.setattr(module, "read_job", gone_if_deleting)
 
 
 @mistake

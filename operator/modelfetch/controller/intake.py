@@ -23,6 +23,7 @@ KINDS = ((MODELSTORES, ""), (MODELFETCHES, ""), (JOBS, MANAGED_SELECTOR), (PODS,
 
 
 Notice = Callable[[Resource, Object, Object | None], None]
+"""Takes an object that a list has shown, and what was known under its name before."""
 
 
 class Intake:
@@ -48,11 +49,8 @@ class Intake:
             self._forget(resource, body)
             return
         known = self.mirror.get(key_of(resource, body))
-        if not self.mirror.put(resource, body) or (known is not None and _is_same(known, body)):
-            return
-        if known is not None and uid_of(known) != uid_of(body):
-            self._forget(resource, known)  # it went while nobody watched
-        self._wake(resource, body)
+        if self.mirror.put(resource, body):
+            self._met(resource, known, body)
 
     def learned(self, resource: Resource, body: Object) -> None:
         """Take in what the server answered a write with.
@@ -80,10 +78,10 @@ class Intake:
     async def list_all(self, notice: Notice | None = None) -> None:
         """Fill the mirror, and wake whom it concerns that an object is new, another one or gone.
 
-        `notice` is told of each object, and of the version that was known before.
+        `notice` is told of each of these that is there.
         """
         for resource, labels in KINDS:
-            before, uids = self.mirror.moment(resource), set()
+            before, uids = self.mirror.moment(resource), set[str]()
             for namespace in self._namespaces:
                 async for page in self._kube.pages(resource, namespace, labels=labels):
                     for body in page:
@@ -93,16 +91,11 @@ class Intake:
                 self._forget(resource, body)
 
     def _listed(self, resource: Resource, body: Object, before: Moment, notice: Notice | None) -> None:
-        key = key_of(resource, body)
-        known = self.mirror.get(key)
-        if notice is not None:
-            notice(resource, body, known)
-        if known is not None and known is before.objects.get(key) and uid_of(known) != uid_of(body):
-            self._forget(resource, known)  # it went while nobody watched
+        known = self.mirror.get(key_of(resource, body))
         self.mirror.answered(resource, body, before)
-        current = self.mirror.get(key)
-        if current is not None and (known is None or not _is_same(known, current)):
-            self._wake(resource, current)
+        current = self.mirror.get(key_of(resource, body))
+        if current is not None and self._met(resource, known, current) and notice is not None:
+            notice(resource, current, known)
 
     async def ask(self, resource: Resource, key: Key) -> None:
         """Take in what the API server itself says of an object: what a write has met is not what the mirror knows."""
@@ -124,6 +117,15 @@ class Intake:
                 self.queue.add(key_of(resource, body))
 
     # --- whom it concerns ---------------------------------------------------------------------------------------
+
+    def _met(self, resource: Resource, known: Object | None, body: Object) -> bool:
+        """An object has taken the place of what was `known` under its name; returns whether that is news to anybody."""
+        if known is not None and _is_same(known, body):
+            return False
+        if known is not None and uid_of(known) != uid_of(body):
+            self._forget(resource, known)  # it went while nobody watched
+        self._wake(resource, body)
+        return True
 
     def _wake(self, resource: Resource, body: Object) -> None:
         """A version of an object that nobody has looked at yet concerns itself, or whose it is, and those around it."""

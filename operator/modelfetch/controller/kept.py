@@ -10,6 +10,7 @@ from typing import Any
 
 from modelfetch.api.meta import GROUP
 from modelfetch.kube.client import Object, Resource
+from modelfetch.kube.forms import CONTAINER_STATUSES
 from modelfetch.kube.objects import JOBS, PODS
 
 TEXTS = 20_000
@@ -26,7 +27,6 @@ _META = (
     "ownerReferences",
 )
 _MARKS = ("labels", "annotations")
-_CONTAINERS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
 
 class Keeper:
@@ -36,7 +36,7 @@ class Keeper:
         self._texts: dict[str, str] = {}
 
     def kept(self, resource: Resource, body: Object) -> Object:
-        """Return what is ever asked for."""
+        """Return an object that answers as `body` does whatever is asked here; `body` stays as it is."""
         small = {**body, "metadata": _metadata(body["metadata"])}
         if resource in _NARROW:
             small |= _NARROW[resource](body)
@@ -76,7 +76,7 @@ def _pod(body: Object) -> Object:
     status = body.get("status") or {}
     containers = {
         kind: [_only(("name", "state"), container) for container in status[kind]]
-        for kind in _CONTAINERS
+        for kind in CONTAINER_STATUSES
         if kind in status
     }
     return {

@@ -8,10 +8,9 @@ import asyncio
 import logging
 from collections import defaultdict
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
@@ -76,7 +75,7 @@ class Loop:
         self.recorder = EventRecorder(kube, clock)
         self._written: dict[str, float] = {}
         self._may_have_started: set[str] = set()
-        """Uids of the fetches for which a Job may have been made that no status tells of."""
+        """Uids of the fetches for which a Job may have been made, whether a status tells of it or not."""
         self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._surveys: dict[Key, str] = {}
@@ -189,7 +188,7 @@ class Loop:
             return
         try:
             for action in decision.actions:
-                await self._act_for(observed.meta, action)
+                await self._act_for(key, observed.meta.uid, action)
         except Refused as refusal:
             if not self._is_there(key, observed.meta.uid):
                 return
@@ -200,17 +199,20 @@ class Loop:
             self.recorder.tell(observed.meta, observed.fetch.status, status)
             self._metrics.told(observed.fetch.status, status)
 
-    async def _act_for(self, fetch: ObjectMeta, action: Action) -> None:
-        """Until a status tells of the Job, and where none ever does, it is remembered that there may have been one."""
-        if not isinstance(action, CreateJob) or fetch.uid in self._may_have_started:
-            await self._act(fetch.namespace, action)
-            return
-        self._may_have_started.add(fetch.uid)
+    async def _act_for(self, key: Key, uid: str, action: Action) -> None:
+        """A Job that is made is remembered: it may come and go, and no status ever tell of it."""
+        if not isinstance(action, CreateJob) or uid in self._may_have_started:
+            await self._act(key.namespace, action)
+        elif self._is_there(key, uid):
+            self._may_have_started.add(uid)
+            await self._act_first(key, uid, action)
+
+    async def _act_first(self, key: Key, uid: str, action: CreateJob) -> None:
         try:
-            await self._act(fetch.namespace, action)
+            await self._act(key.namespace, action)
         except Refused as refusal:
             if not refusal.was_there:
-                self._may_have_started.discard(fetch.uid)
+                self._may_have_started.discard(uid)
             raise
 
     async def _act(self, namespace: str, action: Action) -> None:
@@ -298,13 +300,15 @@ class Loop:
             self._surveys[key] = decision.survey
         if decision.surveyed:
             self._surveys.pop(key, None)
+        again_at = decision.again_at
         for action in decision.actions:
             try:
                 await self._act(key.namespace, action)
             except Refused as refusal:
                 log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
+                again_at = observed.now + timedelta(seconds=store_core.JOB_RETRY_S)
         status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True) if decision.status else None
-        self._look_again(key, decision.again_at, observed.now)
+        self._look_again(key, again_at, observed.now)
         await self._say(MODELSTORES, key, observed.store.metadata, status)
         for fetch in self._inventories.written(key, decision.counted):
             self.queue.add(fetch)
@@ -319,6 +323,7 @@ class Loop:
                 confirmed.add(target)  # for ever: no uid comes back
             else:
                 gone.discard(target)
+                self._may_have_started.add(target.owner)  # it is there, and may have files as before
         confirmed &= gone
         return tuple(sorted(confirmed, key=lambda target: (target.name, target.owner)))
 

@@ -5,7 +5,8 @@ not a memory: losing it costs a list.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +62,10 @@ class Mirror:
         """Take in a version of an object; returns False where a newer one, or its end, is known."""
         if uid_of(body) in self._gone:
             return False
-        key = key_of(resource, body)
-        old = self.get(key)
+        old = self.get(key_of(resource, body))
         if old is not None and version_of(old) > version_of(body):
             return False  # of another uid, too: a list is ahead of a watch that still tells of the one before
-        self._take(resource, key, body)
+        self._take(resource, body)
         return True
 
     def moment(self, resource: Resource) -> Moment:
@@ -83,12 +83,14 @@ class Mirror:
             self.put(resource, body)
             return
         self._gone.pop(uid, None)
-        self._take(resource, key, body)
+        self._take(resource, body)
 
-    def _take(self, resource: Resource, key: Key, body: Object) -> None:
+    def _take(self, resource: Resource, body: Object) -> None:
+        small = self._keeper.kept(resource, body)
+        key = key_of(resource, small)
         self._forget(key)
-        self._objects[key.kind][key] = self._keeper.kept(resource, body)
-        for index in _indexes(resource, body):
+        self._objects[key.kind][key] = small
+        for index in _indexes(resource, small):
             self._members[index].add(key)
 
     def remove(self, resource: Resource, body: Object) -> Object | None:
@@ -151,10 +153,10 @@ class Mirror:
     def _of(self, index: tuple[str, ...]) -> list[Object]:
         return [self._objects[key.kind][key] for key in self._members.get(index, ())]
 
-    def missing_from(self, resource: Resource, uids: Collection[str], since: Moment) -> list[Object]:
+    def missing_from(self, resource: Resource, uids: AbstractSet[str], since: Moment) -> list[Object]:
         """Return the known objects of a kind whose uids a full list, asked for at `since`, does not hold."""
         before = {uid_of(body) for body in since.objects.values()}  # one that came during the list is not missing
-        missing = before - set(uids)
+        missing = before - uids
         return [body for body in self.all(resource) if uid_of(body) in missing]
 
 

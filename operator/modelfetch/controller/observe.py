@@ -96,7 +96,8 @@ class Observer:
         self._silences.forget(uid)
         if resource is PODS:
             job = controller_of(body)
-            self._last_pods |= {job: body} if self._mirror.has_job(job) else {}
+            if self._mirror.has_job(job):
+                self._last_pods[job] = body
 
     def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
         """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""

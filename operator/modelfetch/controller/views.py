@@ -19,6 +19,7 @@ from modelfetch.core import job as jobs
 from modelfetch.core.observed import ClaimSeen, JobSeen, PodEnd, PodSeen
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Resource
+from modelfetch.kube.forms import CONTAINER_STATUSES
 from modelfetch.kube.objects import JOBS
 from modelfetch.report import Report, parse
 
@@ -171,11 +172,7 @@ def read_end(body: Object) -> PodEnd:
     """Return what is known about the end of a Pod."""
     meta, status = body["metadata"], body.get("status") or {}
     disrupted = {c.get("reason") for c in status.get("conditions") or () if _says_disrupted(c)}
-    states = [
-        container.get("state") or {}
-        for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
-        for container in status.get(kind) or ()
-    ]
+    states = [container.get("state") or {} for kind in CONTAINER_STATUSES for container in status.get(kind) or ()]
     ours = "terminated" in container_state(body) and status.get("phase") in ("Failed", "Succeeded")
     return PodEnd(
         terminated=ours and all(map(_was_seen_to_end, states)),

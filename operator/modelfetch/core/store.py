@@ -95,7 +95,7 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
     if ready and _usable(seen):
         return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
     if seen.gone:
-        return _decision(seen, again_s=5.0, settled=False)
+        return _decision(seen, again_s=5.0 if _usable(seen) else retry.WAIT_S, settled=False)
     if seen.survey is not None and seen.writing and _usable(seen):  # what is published in a moment would not be found
         return _decision(seen, again_s=5.0, settled=False)
     if seen.survey is not None and len(seen.living) <= SURVEY_LIMIT and _usable(seen):

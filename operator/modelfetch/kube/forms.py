@@ -14,6 +14,8 @@ Form = Callable[[Any], Any]
 """Returns a value, as far as it is of the form; NOTHING where there is nothing of it."""
 
 NOTHING = object()
+CONTAINER_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+"""Where a Pod's status tells of its containers."""
 EVER = "1970-01-01T00:00:00Z"
 """Where a time has to stand and none does: so long ago that nobody waits for it."""
 
@@ -112,9 +114,7 @@ _POD_STATUS = _part(
         "phase": _text,
         "reason": _text,
         "conditions": _each(_CONDITION),
-        "containerStatuses": _CONTAINERS,
-        "initContainerStatuses": _CONTAINERS,
-        "ephemeralContainerStatuses": _CONTAINERS,
+        **dict.fromkeys(CONTAINER_STATUSES, _CONTAINERS),
     }
 )
 _UNCOUNTED = _part({"failed": _each(_text), "succeeded": _each(_text)})

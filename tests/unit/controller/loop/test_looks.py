@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import copy
 
 import pytest
 
@@ -244,46 +243,3 @@ def test_what_went_before_the_watches_began_is_found_soon():
         loop.close()
 
     assert [(15.0, False), (615.0, True), (1215.0, True)] == lists
-
-
-@pytest.mark.parametrize("everybody", [False, True])
-def test_a_list_wakes_whom_it_brings_news_of(everybody):
-    """A list soon after the start, when all was looked at, costs a look at what nobody told of, and no more."""
-    woken = []
-
-    async def scenario(world):
-        for number, name in enumerate(("same", "edited", "gone"), start=10):
-            world.add(MODELFETCHES, stored(gen.fetch(name), number))
-        await world.look()
-        await world.loop.resync()
-        await drain(world.loop)
-        world.server.objects[f"{FETCHES}/edited"]["metadata"]["resourceVersion"] = "900"
-        del world.server.objects[f"{FETCHES}/gone"]
-        await world.loop.resync(everybody=everybody)
-        woken.extend(await drain(world.loop))
-
-    in_world(scenario)
-
-    others = ["ModelFetch/same"] if everybody else []
-    assert ["ModelFetch/edited", *others, "ModelStore/default"] == woken
-
-
-def test_what_a_watch_tells_during_a_list_is_not_undone_by_it():
-    """It is of the moment it was asked for: another fetch of that name, which came since, is not taken for gone."""
-
-    async def scenario(world):
-        before = stored(gen.fetch("one", suspend=True), 10)
-        again = stored(gen.fetch("one", suspend=True), 900)
-        again["metadata"]["uid"] = "another"
-        world.add(MODELFETCHES, before)
-        await world.look()
-
-        def tell(_, path):
-            if path.endswith("/modelfetches"):
-                world.loop.seen(MODELFETCHES, "DELETED", copy.deepcopy(before))
-                world.loop.seen(MODELFETCHES, "ADDED", copy.deepcopy(again))
-
-        world.server.during = tell
-        await world.loop.resync()
-
-    assert ["another"] == [body["metadata"]["uid"] for body in in_world(scenario).loop.mirror.all(MODELFETCHES)]

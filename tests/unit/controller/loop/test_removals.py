@@ -1,8 +1,10 @@
 """What is taken off the volume when a fetch goes: all it may have put there, and nothing for one that put nothing."""
 
 import pytest
+from aiohttp import web
 
-from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS
+from modelfetch.core.store import JOB_RETRY_S
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests import gen
 from tests.fakes.api_server import refused
 from tests.unit.controller.loop.world import BATCH, FETCHES, NAMESPACE, drain, in_world, stored
@@ -29,7 +31,7 @@ def test_fetches_deleted_together_are_all_removed():
 
 
 def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
-    """Its Job was made, and may have published before it was stopped; nothing but the slot it held tells of that."""
+    """Its Job was made, and may have published before it was stopped; nothing that is stored tells of that."""
 
     async def scenario(world):
         world.server.during = lambda method, path: (
@@ -137,3 +139,44 @@ def test_for_a_fetch_that_never_started_nothing_is_removed():
         await world.look()
 
     assert [] == in_world(scenario).made("remove")
+
+
+def test_what_a_list_from_the_past_does_not_show_is_remembered():
+    """The API server has the fetch after all (F33); when it goes indeed, what it may have left goes, too."""
+
+    async def scenario(world):
+        await _start_and_forget(world)
+        world.server.refuse = lambda _, path: (
+            web.json_response({"items": []}) if path.endswith("/modelfetches") else None
+        )
+        await world.loop.resync()
+        await world.look()
+        world.server.refuse = lambda _method, _path: None
+        await world.loop.resync()
+        await world.look()
+        assert [] == world.made("remove")
+        world.delete("one")
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+
+
+def test_a_removal_that_is_refused_is_not_asked_for_before_its_time():
+    """A quota does not grow within seconds, and the store has nothing else to wait for."""
+    due_s = []
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10, attempt={"number": 1}, phase="Ready"))
+        await world.look()
+        world.server.refuse = lambda method, path: (
+            refused(403, "Forbidden", "exceeded quota") if method == "POST" and path == BATCH else None
+        )
+        world.delete("one")
+        await world.look()
+        due_s.append(world.due_s(MODELSTORES, "default"))
+
+    in_world(scenario)
+
+    assert 20 < due_s[0] <= JOB_RETRY_S
