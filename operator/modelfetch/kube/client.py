@@ -4,6 +4,7 @@ Comes in: a Connection. Goes out: objects as plain dicts, in the forms of forms.
 nothing; the queue of the operator retries whole reconciles. Every call has a timeout well below the leader's lease.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -132,15 +133,27 @@ class Kube:
     async def pages(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
     ) -> AsyncIterator[list[Object]]:
-        """Yield all objects as of one moment, `page` at a time: ten thousand whole ones are a lot of memory."""
+        """Yield all objects as of one moment, `page` at a time: ten thousand whole ones are a lot of memory.
+
+        While one page is taken in, the next one is on its way.
+        """
+        path, kind = resource.path(namespace), {"apiVersion": resource.api_version, "kind": resource.kind}
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(page)}
-        while True:
-            body = await self._json("GET", resource.path(namespace), query={k: v for k, v in query.items() if v})
-            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-            yield [fitted(resource.kind, {**kind, **item}) for item in body.get("items") or []]
-            query["continue"] = (body.get("metadata") or {}).get("continue") or ""
-            if not query["continue"]:
-                return
+        query = {name: value for name, value in query.items() if value}
+        coming = asyncio.create_task(self._json("GET", path, query=query))
+        try:
+            while True:
+                body = await coming
+                token = (body.get("metadata") or {}).get("continue")
+                if token:
+                    coming = asyncio.create_task(self._json("GET", path, query=query | {"continue": token}))
+                    await asyncio.sleep(0)  # it is sent before anybody works on this page
+                yield [fitted(resource.kind, {**kind, **item}) for item in body.get("items") or []]
+                if not token:
+                    return
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""

@@ -1,6 +1,7 @@
 """What goes wrong on the way to the API server is a KubeError, whatever the call."""
 
 import asyncio
+import contextlib
 
 import pytest
 from aiohttp import web
@@ -70,3 +71,44 @@ def test_a_wait_that_the_server_asks_for(header, delay_s):
     error = refusal_of(lambda: web.Response(status=429, headers={"Retry-After": header}))
 
     assert (429, delay_s) == (error.status, error.retry_after_s)
+
+
+PAGES = {"": ("a", "second"), "second": ("b", "third"), "third": ("c", "")}
+
+
+@contextlib.asynccontextmanager
+async def paged_server():
+    """Yield the tokens by which pages are asked for, and a client."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request.query.get("continue", ""))
+        name, token = PAGES[asked[-1]]
+        return web.json_response({"items": [{"metadata": {"name": name}}], "metadata": {"continue": token}})
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with Kube(Connection(f"http://127.0.0.1:{runner.addresses[0][1]}")) as kube:
+            yield asked, kube
+    finally:
+        await runner.cleanup()
+
+
+def test_the_next_page_is_on_its_way_while_one_is_taken_in():
+    """Nobody waits for the server and works by turns; of one who stops in between nothing is left."""
+
+    async def run():
+        async with paged_server() as (asked, kube):
+            names = []
+            async for page in kube.pages(PODS, "demo"):
+                names += [body["metadata"]["name"] for body in page]
+                while len(asked) < min(len(names) + 1, 3):
+                    await asyncio.sleep(0)
+            pages = kube.pages(PODS, "demo")
+            await anext(pages)
+            await pages.aclose()
+            return names, asked[:3], [task for task in asyncio.all_tasks() if "_json" in repr(task)]
+
+    assert (["a", "b", "c"], ["", "second", "third"], []) == asyncio.run(run())
