@@ -34,7 +34,7 @@ class Intake:
     ) -> None:
         """`namespaces` empty means all of them."""
         self.mirror = Mirror()
-        self.queue: KeyedQueue[Key] = KeyedQueue()
+        self.queue: KeyedQueue[Key] = KeyedQueue(comes_first=lambda key: key.kind == MODELSTORES.kind)
         self._kube = kube
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._vigil = vigil

@@ -16,24 +16,24 @@ class Inventories(Generic[Key]):
 
     def __init__(self) -> None:
         self._counted: dict[Key, frozenset[str] | None] = {}
-        self._waiting: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._waiting: defaultdict[Key, dict[Key, None]] = defaultdict(dict)  # in the order they came
 
     def narrow(self, store: Key, owners: frozenset[str]) -> None:
         """An inventory of `owners` is about to be written: from now on nobody else may start."""
         counted = self._counted.get(store, frozenset())
         self._counted[store] = owners if counted is None else counted & owners
 
-    def written(self, store: Key, owners: frozenset[str] | None) -> set[Key]:
-        """The store's inventory counts `owners`; return the fetches that waited for that, to be looked at again."""
+    def written(self, store: Key, owners: frozenset[str] | None) -> tuple[Key, ...]:
+        """The store's inventory counts `owners`; return the fetches that waited for that, the first to come first."""
         self._counted[store] = owners
-        return self._waiting.pop(store, set())
+        return tuple(self._waiting.pop(store, ()))
 
     def counts(self, store: Key, fetch: Key, owner: str) -> bool:
         """Return whether `fetch`, of that uid, may start; if not, the next written inventory names it."""
         counted = self._counted.get(store, frozenset())
         if counted is None or owner in counted:
             return True
-        self._waiting[store].add(fetch)
+        self._waiting[store][fetch] = None
         return False
 
     def is_waiting(self, store: Key, fetch: Key) -> bool:

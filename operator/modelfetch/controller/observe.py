@@ -170,7 +170,7 @@ class Observer:
             state = container_state(pod)
             complaint = await self._complaints.about_pod(namespace, pod, state)
             report = await self._report(namespace, pod, state)
-            if report is not None:
+            if isinstance(report, Report):
                 reports[job.uid] = report
             pods[job.uid] = replace(read_pod(pod, complaint), silent_s=self._silent_s(pod, state, report))
         elif job.result != "Running" and job.uid in self._last_pods:
@@ -180,19 +180,26 @@ class Observer:
             reports |= {job.uid: report} if report is not None else {}
         return replace(job, refusal=refusal)
 
-    def _silent_s(self, pod: Object, state: dict[str, Any], report: Report | None) -> float:
+    def _silent_s(self, pod: Object, state: dict[str, Any], report: Report | Unknown | None) -> float:
         uid = str(pod["metadata"]["uid"])
-        if "running" in state:
-            return self._silences.heard(uid, report.at if report is not None else None)
-        self._silences.forget(uid)
-        return 0.0
+        if "running" not in state:
+            self._silences.forget(uid)
+            return 0.0
+        if isinstance(report, Unknown):
+            return self._silences.last(uid)
+        return self._silences.heard(uid, report.at if report is not None else None)
 
-    async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | None:
-        """The termination message of an ended container, else the progress in the last line of a running one's log."""
+    async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | Unknown | None:
+        """The termination message of an ended container, else the progress in the last line of a running one's log.
+
+        UNKNOWN where that one was not asked, because too many are.
+        """
         if "terminated" in state:
             return last_words(state)
-        if "running" not in state or not self._budget.take():
+        if "running" not in state:
             return None
+        if not self._budget.take():
+            return UNKNOWN
         name = pod["metadata"]["name"]
         try:
             text = await self._kube.log_tail(PODS, namespace, name, jobs.CONTAINER, lines=3, limit_bytes=LOG_BYTES)

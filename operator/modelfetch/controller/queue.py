@@ -19,7 +19,10 @@ BACKOFF_LARGEST_S = 60.0
 class KeyedQueue(Generic[Key]):
     """Keys that wait to be worked on; a key added while it is in work comes again right after."""
 
-    def __init__(self) -> None:
+    def __init__(self, comes_first: Callable[[Key], bool] = lambda _: False) -> None:
+        """Keys for which `comes_first` holds are few, and others wait for them."""
+        self._comes_first = comes_first
+        self._first: deque[Key] = deque()
         self._ready: deque[Key] = deque()
         self._waiting: dict[Key, float] = {}
         self._in_work: set[Key] = set()
@@ -33,11 +36,11 @@ class KeyedQueue(Generic[Key]):
 
     def __len__(self) -> int:
         """Number of keys that are ready to be worked on."""
-        return len(self._ready)
+        return len(self._waiting)
 
     def oldest_s(self) -> float:
         """Seconds that the first of them has waited; 0.0 where none does."""
-        return asyncio.get_running_loop().time() - self._waiting[self._ready[0]] if self._ready else 0.0
+        return asyncio.get_running_loop().time() - next(iter(self._waiting.values())) if self._waiting else 0.0
 
     def add(self, key: Key, news: Hashable = None) -> None:
         """Have `key` worked on as soon as a worker is free; `news` is what `done` is asked about, None for anything."""
@@ -45,7 +48,7 @@ class KeyedQueue(Generic[Key]):
             self._again[key].add(news)
         elif key not in self._waiting:
             self._waiting[key] = asyncio.get_running_loop().time()
-            self._ready.append(key)
+            (self._first if self._comes_first(key) else self._ready).append(key)
             self._arrived.set()
 
     def schedule(self, key: Key, delay_s: float) -> None:
@@ -85,10 +88,10 @@ class KeyedQueue(Generic[Key]):
 
     async def get(self) -> Key:
         """Return the next key and count it as in work; waits for one, for ever once closed."""
-        while self._is_closed or self._pause is not None or not self._ready:
+        while self._is_closed or self._pause is not None or not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        key = self._ready.popleft()
+        key = (self._first or self._ready).popleft()
         del self._waiting[key]
         self._in_work.add(key)
         return key

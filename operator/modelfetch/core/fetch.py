@@ -5,6 +5,7 @@ inputs give equal decisions, so any look may be repeated, lost or made by a rest
 the list is the behaviour.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,9 +28,10 @@ FetchDecision = Decision[ModelFetchStatus]
 
 POLL_S = 2.0
 """Seconds between looks at a running attempt's report; writes are held back by the loop, phase changes are not."""
-POLLS_PER_S = 20.0
+POLLS_PER_S = 15.0
 """Looks at reports a second, over all attempts: of many each is looked at less often. What ends an attempt comes as an
-event, and so do most things that keep a Pod from starting."""
+event, and so do most things that keep a Pod from starting. Three quarters of the reads that the operator allows itself
+(controller/observe.py): the others are for attempts that have just started, and for what Events say."""
 NOT_STARTED_S = 10.0
 """Longest time between looks at a Pod that does not run: what its Events say has to be read."""
 QUEUE_REFRESH_S = 30.0
@@ -191,8 +193,16 @@ def attempt_runs(look: Look) -> FetchDecision | None:
 def _next_poll(look: Look) -> datetime:
     """Progress of many attempts is told less often of each, so that all together stay within a budget."""
     share_s = look.seen.running / POLLS_PER_S
-    runs = look.pod is not None and look.pod.phase == "Running"
-    return look.now + timedelta(seconds=max(POLL_S, share_s if runs else min(share_s, NOT_STARTED_S)))
+    if look.pod is None or look.pod.phase != "Running":
+        return look.now + timedelta(seconds=max(POLL_S, min(share_s, NOT_STARTED_S)))
+    return look.now + timedelta(seconds=POLL_S if share_s <= POLL_S else _until_turn_s(look, share_s))
+
+
+def _until_turn_s(look: Look, period_s: float) -> float:
+    """Each uid has its moment in a period: of many that started together the same ones would always come too late."""
+    moment_s = period_s * zlib.crc32(look.meta.uid.encode()) / 2**32
+    earliest_s = look.now.timestamp() + POLL_S
+    return POLL_S + (moment_s - earliest_s) % period_s
 
 
 def outcome_is_recorded(look: Look) -> FetchDecision | None:

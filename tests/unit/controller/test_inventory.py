@@ -18,9 +18,9 @@ def test_who_waited_is_told_once_when_the_inventory_is_written():
     stores.counts("s", "f", "uid")
     stores.counts("t", "g", "other")
 
-    assert {"f"} == stores.written("s", frozenset({"uid"}))
+    assert ("f",) == stores.written("s", frozenset({"uid"}))
     assert stores.counts("s", "f", "uid")
-    assert set() == stores.written("s", frozenset({"uid"}))
+    assert () == stores.written("s", frozenset({"uid"}))
 
 
 @pytest.mark.parametrize("before", [None, frozenset({"uid", "late"})], ids=["everybody's", "two"])

@@ -20,6 +20,16 @@ from tests.unit.core.looks import success
 FETCH = {"metadata": {"name": "a", "namespace": "demo", "uid": "u"}, "spec": {"source": {"uri": "hf://a/b"}}}
 
 
+def _put_running(mirror, state=None):
+    """Have the mirror know a Job of the fetch, and its Pod, whose container is in this state."""
+    meta = {"creationTimestamp": "2030-01-01T00:00:00Z", "namespace": "demo"}
+    labels, owner = {"modelfetch.io/fetch": "u"}, [{"uid": "job", "controller": True}]
+    mirror.put(JOBS, {"metadata": {**meta, "name": "j", "uid": "job", "labels": labels}})
+    status = {"phase": "Running", "containerStatuses": [{"name": "fetcher", "state": state or {"running": {}}}]}
+    pod = {**meta, "name": "p", "uid": "pod", "ownerReferences": owner}
+    mirror.put(PODS, {"metadata": pod, "spec": {}, "status": status})
+
+
 def _reported(state, log=""):
     """Return what is believed of a Pod in this state, with this log."""
 
@@ -27,12 +37,7 @@ def _reported(state, log=""):
         async with api_server() as server, Kube(Connection(server.address)) as kube:
             server.refuse = lambda _, path: web.Response(text=log) if path.endswith("/log") else None
             mirror, clock = Mirror(), SystemClock()
-            meta = {"creationTimestamp": "2030-01-01T00:00:00Z", "namespace": "demo"}
-            labels, owner = {"modelfetch.io/fetch": "u"}, [{"uid": "job", "controller": True}]
-            mirror.put(JOBS, {"metadata": {**meta, "name": "j", "uid": "job", "labels": labels}})
-            status = {"phase": "Running", "containerStatuses": [{"name": "fetcher", "state": state}]}
-            pod = {**meta, "name": "p", "uid": "pod", "ownerReferences": owner}
-            mirror.put(PODS, {"metadata": pod, "spec": {}, "status": status})
+            _put_running(mirror, state)
             return (await Observer(kube, mirror, Claims(), clock).fetch(FETCH)).reports.get("job")
 
     return asyncio.run(run())
@@ -89,3 +94,31 @@ def test_a_pod_that_went_before_its_job_failed_still_tells_why():
 def test_a_pod_that_went_is_not_waited_for(conditions, job_goes_first):
     """While the Job runs another Pod may come; of a Job that is gone nothing is kept."""
     assert {} == _gone_before_its_job(conditions, job_goes_first=job_goes_first).pods
+
+
+def test_a_pod_that_was_not_asked_has_not_kept_silent():
+    """The reads of a second are used up by others: nothing is known of this one, and nothing is said against it."""
+
+    class SetClock(SystemClock):
+        """A clock that is set by hand."""
+
+        at_s = 0.0
+
+        def monotonic(self):
+            """Return the time that was set."""
+            return self.at_s
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            line = looks.progress().line()
+            server.refuse = lambda _, path: web.Response(text=line) if path.endswith("/log") else None
+            mirror, clock = Mirror(), SetClock()
+            _put_running(mirror)
+            observer = Observer(kube, mirror, Claims(), clock)
+            silent = [(await observer.fetch(FETCH)).pods["job"].silent_s]
+            observer._budget.take = lambda: False
+            clock.at_s = 300.0
+            silent.append((await observer.fetch(FETCH)).pods["job"].silent_s)
+            return silent
+
+    assert [0.0, 0.0] == asyncio.run(run())

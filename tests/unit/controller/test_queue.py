@@ -63,6 +63,23 @@ def test_keys_come_in_the_order_they_were_added():
     run(case)
 
 
+def test_a_key_that_others_wait_for_comes_first():
+    """Also when it comes again after its work; among themselves such keys keep their order."""
+
+    async def case(_: KeyedQueue[str]) -> None:
+        queue: KeyedQueue[str] = KeyedQueue(comes_first=str.isupper)
+        for key in ("a", "B", "c", "D"):
+            queue.add(key)
+        first = await queue.get()
+        queue.add(first)
+        queue.done(first)
+
+        assert ("B", 4) == (first, len(queue))
+        assert ["D", "B", "a", "c"] == [await queue.get() for _ in range(4)]
+
+    run(case)
+
+
 def test_a_scheduled_key_comes_when_it_is_due():
     """Waiting for it takes the time it was scheduled for."""
 

@@ -26,6 +26,20 @@ def test_silence_counts_from_the_first_sight_of_the_last_report():
     assert [0, 0, 30, 40, 0, 10] == heard
 
 
+def test_who_was_not_asked_has_not_kept_silent():
+    """Of many the operator reads few at a time; what it knew of the others it still knows."""
+    now = [0.0]
+    silences = Silences(lambda: now[0])
+    lasting = [silences.last("pod")]
+    silences.heard("pod", TOLD)
+    for seconds in (200.0, 500.0):
+        now[0] = seconds
+        lasting.append(silences.last("pod"))
+    lasting += [silences.heard("pod", TOLD), silences.last("pod")]
+
+    assert [0, 0, 0, 500, 500] == lasting
+
+
 def test_a_pod_that_is_gone_is_forgotten():
     """A new one begins anew, and nothing is kept."""
     silences = Silences(lambda: 0.0)

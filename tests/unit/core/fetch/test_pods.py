@@ -1,5 +1,6 @@
 """What is decided from the Jobs and Pods of a ModelFetch: those that cannot start, do not end, or went away."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -251,13 +252,30 @@ def test_a_failure_that_was_told_stays_so_without_its_pod(reason):
 
 @pytest.mark.parametrize(
     ("running", "phase", "seconds"),
-    [(0, "Running", 2), (40, "Running", 2), (100, "Running", 5), (1000, "Running", 50), (1000, "Pending", 10)],
+    [(0, "Running", 2), (30, "Running", 2), (60, "Pending", 4), (1000, "Pending", 10)],
 )
-def test_many_attempts_are_looked_at_less_often_each(running, phase, seconds):
-    """Of a thousand no more reports are read a second than of forty; a Pod that does not start is not left for long."""
+def test_a_few_attempts_are_looked_at_often(running, phase, seconds):
+    """And a Pod that does not start is not left for long, however many there are."""
     seen = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase=phase)}, running=running)
 
     assert NOW + timedelta(seconds=seconds) == decide(seen).again_at
+
+
+def _turn(uid, at):
+    """Return when a running attempt is looked at again, one of 1,500."""
+    seen = looks.look(looks.fetch(uid=uid), now=at, running=1500, jobs=(looks.job(owner_uid=uid, name=uid),))
+    return decide(replace(seen, pods={"job-1": looks.pod(phase="Running")})).again_at
+
+
+def test_many_attempts_take_turns():
+    """Looked at in the same second, each has its own turn within the next 100: few at a time, and then every 100."""
+    turns = {f"uid-{number}": _turn(f"uid-{number}", NOW) for number in range(1500)}
+    seconds = Counter(int((at - NOW).total_seconds()) for at in turns.values())
+    again = [(_turn(uid, at) - at).total_seconds() for uid, at in list(turns.items())[:20]]
+
+    assert 2 <= min(seconds) <= max(seconds) <= 102
+    assert max(seconds.values()) <= 2 * 15
+    assert [100.0] * 20 == pytest.approx(again, abs=0.001)
 
 
 @pytest.mark.parametrize(("silent_s", "is_told"), [(0, False), (119, False), (120, True), (9999, True)])
