@@ -81,7 +81,7 @@ def results(tmp_path: Any) -> Results:
         "goals": [goals.of_best_peer(0.49).judged(FIGURES)],
         "samples": {name: [vars(sample) for sample in samples] for name, samples in FIGURES.samples.items()},
     }
-    return Results(tmp_path / "results.json", machine, {"B1": row})
+    return Results(tmp_path / "2026-11-22-sha_ni.json", machine, {"B1": row})
 
 
 def test_the_document_names_what_failed_and_what_is_missing(results: Results) -> None:

@@ -100,7 +100,7 @@ def test_a_fault_is_told_with_its_tests() -> None:
         ("F15", [("tests.cluster.test_api_faults", "test_f15_errors_of_the_server", "passed")], "passed"),
         ("F20", REFUSED_JOBS, "passed"),
         ("F20", [*REFUSED_JOBS, ("tests.e2e.test_waiting", "test_a_limit_range", "failed")], "failed"),
-        ("F23", [], "no test yet"),
+        ("F101", [], "no test yet"),
         (
             "F25",
             [("tests.unit.core.test_fetch", "test_a_status_stays_small_in_every_script", "passed")],

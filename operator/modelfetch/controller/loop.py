@@ -6,9 +6,10 @@ with a growing delay; the others go on.
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from modelfetch.api.order import RemovalTarget
@@ -80,6 +81,8 @@ class Loop:
         self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
         self._surveys: dict[Key, str] = {}
         """By store that has to be surveyed: the Job that does it, empty before there is one."""
+        self._refused: dict[Key, float] = {}
+        """When a Job of a store was refused last."""
 
     # --- what comes in ------------------------------------------------------------------------------------------
 
@@ -284,7 +287,7 @@ class Loop:
         body = self.mirror.get(key)
         if body is None:
             self.queue.unschedule(key)
-            for kept in (self._gone, self._confirmed, self._surveys):
+            for kept in (self._gone, self._confirmed, self._surveys, self._refused):
                 kept.pop(key, None)
             self._inventories.forget(key)
             return
@@ -300,32 +303,49 @@ class Loop:
             self._surveys[key] = decision.survey
         if decision.surveyed:
             self._surveys.pop(key, None)
-        again_at = decision.again_at
         for action in decision.actions:
-            try:
-                await self._act(key.namespace, action)
-            except Refused as refusal:
-                log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
-                again_at = observed.now + timedelta(seconds=store_core.JOB_RETRY_S)
+            await self._act_for_store(key, action)
         status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True) if decision.status else None
-        self._look_again(key, again_at, observed.now)
+        self._look_again(key, decision.again_at, observed.now)
         await self._say(MODELSTORES, key, observed.store.metadata, status)
         for fetch in self._inventories.written(key, decision.counted):
             self.queue.add(fetch)
+
+    async def _act_for_store(self, key: Key, action: Action) -> None:
+        """What was refused a moment ago is not asked for again, whatever else has the store looked at."""
+        now_s = self._clock.monotonic()
+        if isinstance(action, CreateJob) and now_s - self._refused.get(key, -math.inf) < store_core.JOB_RETRY_S:
+            return
+        try:
+            await self._act(key.namespace, action)
+        except Refused as refusal:
+            self._refused[key] = now_s
+            log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
 
     async def _still_gone(self, key: Key) -> tuple[RemovalTarget, ...]:
         """Ask the API server itself, once for each, before anything is removed: the mirror may be behind."""
         gone, confirmed = self._gone[key], self._confirmed[key]
         while unsure := gone - confirmed:  # more may come while the server answers
             target = unsure.pop()
-            found = await self._kube.find(MODELFETCHES, target.namespace, target.name)
-            if found is None or found["metadata"]["uid"] != target.owner:
+            if await self._is_gone(target, gone):
                 confirmed.add(target)  # for ever: no uid comes back
-            else:
-                gone.discard(target)
-                self._may_have_started.add(target.owner)  # it is there, and may have files as before
         confirmed &= gone
         return tuple(sorted(confirmed, key=lambda target: (target.name, target.owner)))
+
+    async def _is_gone(self, target: RemovalTarget, gone: set[RemovalTarget]) -> bool:
+        """Ask; until the answer says so it is there as before, and may be told to be gone meanwhile."""
+        gone.discard(target)
+        self._may_have_started.add(target.owner)
+        try:
+            found = await self._kube.find(MODELFETCHES, target.namespace, target.name)
+        except KubeError:
+            gone.add(target)
+            raise
+        if found is not None and found["metadata"]["uid"] == target.owner:
+            return False
+        gone.add(target)
+        self._may_have_started.discard(target.owner)
+        return True
 
     async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> bool:
         """Write the status where it differs, where only counters do not before the set interval is over; True if so."""

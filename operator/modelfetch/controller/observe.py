@@ -31,7 +31,7 @@ from modelfetch.controller.views import (
 )
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodSeen, Slot, Unknown
-from modelfetch.core.store import StoreObserved
+from modelfetch.core.store import TARGETS_PER_JOB, StoreObserved
 from modelfetch.kube.client import Kube, KubeError, Resource
 from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
 from modelfetch.report import Report, parse
@@ -122,6 +122,18 @@ class Observer:
             for body in self._mirror.in_namespace(resource, namespace)
             if fetch_of(body) not in there and may_run(resource, body)
         )
+
+    async def _writing_unseen(self, namespace: str, uids: list[str]) -> frozenset[str]:
+        """Return whose Pods may still run of fetches that are gone, as the API server says.
+
+        What is written once their files were removed would stay for ever, and a watch may be behind. Of more than it
+        is asked for at a time the others count as writing. Raises KubeError.
+        """
+        asked = uids[:TARGETS_PER_JOB]
+        if not asked:
+            return frozenset()
+        pods = await self._kube.list(PODS, namespace, labels=f"{jobs.FETCH_LABEL} in ({','.join(asked)})")
+        return frozenset(uids[TARGETS_PER_JOB:]) | {fetch_of(pod) for pod in pods if may_run(PODS, pod)}
 
     def _predecessor_runs(self, meta: ObjectMeta) -> bool:
         """Whether a Pod of a fetch that had this name before may still run."""
@@ -228,6 +240,8 @@ class Observer:
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         fetches = self._mirror.fetches_of_store(meta.namespace, meta.name)
         living = tuple(str(f["metadata"]["uid"]) for f in self._mirror.in_namespace(MODELFETCHES, meta.namespace))
+        writing = self._writing(meta.namespace, living)
+        unsure = sorted({target.owner for target in gone} - writing)
         return StoreObserved(
             now=self._clock.now(),
             store=store,
@@ -236,7 +250,7 @@ class Observer:
             counts=self._claims.counts(meta.namespace, meta.name, fetches),
             owners=owners,
             gone=gone,
-            writing=self._writing(meta.namespace, living),
+            writing=writing | await self._writing_unseen(meta.namespace, unsure),
             living=living,
             survey=survey,
             jobs=seen,

@@ -5,6 +5,7 @@ inputs give equal decisions, so any look may be repeated, lost or made by a rest
 the list is the behaviour.
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +33,8 @@ POLLS_PER_S = 15.0
 """Looks at reports a second, over all attempts: of many each is looked at less often. What ends an attempt comes as an
 event, and so do most things that keep a Pod from starting. Three quarters of the reads that the operator allows itself
 (controller/observe.py): the others are for attempts that have just started, and for what Events say."""
+PERIODS = 1.25
+"""How much longer the next longer period is in which each of many attempts is looked at once."""
 NOT_STARTED_S = 10.0
 """Longest time between looks at a Pod that does not run: what its Events say has to be read."""
 QUEUE_REFRESH_S = 30.0
@@ -177,8 +180,8 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     """Progress from the report; what keeps the Pod from starting is said with its reason."""
     if look.job is None or look.outcome is not None:
         return None
-    again = _next_poll(look)
     blocked = obstacle(look.job, look.pod, look.now)
+    again = _next_poll(look) if blocked is None else look.now + timedelta(seconds=NOT_STARTED_S)
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
         return Decision(_stop(look), look.say(standings.stopped_by(look, blocked)), again, "active")
@@ -198,11 +201,15 @@ def _next_poll(look: Look) -> datetime:
     return look.now + timedelta(seconds=POLL_S if share_s <= POLL_S else _until_turn_s(look, share_s))
 
 
-def _until_turn_s(look: Look, period_s: float) -> float:
-    """Each uid has its moment in a period: of many that started together the same ones would always come too late."""
+def _until_turn_s(look: Look, share_s: float) -> float:
+    """Each uid has its moment in a period: of many that started together the same ones would always come too late.
+
+    The period is one of few, so that the moments stay where they are while attempts come and go.
+    """
+    period_s = POLL_S * PERIODS ** math.ceil(math.log(share_s / POLL_S, PERIODS))
     moment_s = period_s * zlib.crc32(look.meta.uid.encode()) / 2**32
-    earliest_s = look.now.timestamp() + POLL_S
-    return POLL_S + (moment_s - earliest_s) % period_s
+    earliest_s = look.now.timestamp() + period_s / 2
+    return period_s / 2 + (moment_s - earliest_s) % period_s
 
 
 def outcome_is_recorded(look: Look) -> FetchDecision | None:

@@ -23,6 +23,16 @@ def test_who_waited_is_told_once_when_the_inventory_is_written():
     assert () == stores.written("s", frozenset({"uid"}))
 
 
+def test_who_came_first_is_told_first():
+    """Of those who waited; so a slot goes to whoever has waited longest."""
+    stores = Inventories()
+    names = [f"fetch-{number}" for number in (5, 3, 8, 1, 9, 2)]
+    for name in names:
+        stores.counts("s", name, name)
+
+    assert tuple(names) == stores.written("s", frozenset(names))
+
+
 @pytest.mark.parametrize("before", [None, frozenset({"uid", "late"})], ids=["everybody's", "two"])
 def test_a_fetch_that_comes_during_a_write_is_not_counted_by_it(before):
     """From the look to the written inventory only those may start whom both inventories count."""

@@ -243,3 +243,17 @@ def test_what_went_before_the_watches_began_is_found_soon():
         loop.close()
 
     assert [(15.0, False), (615.0, True), (1215.0, True)] == lists
+
+
+def test_a_store_is_looked_at_before_fetches():
+    """They wait until it counts them."""
+
+    async def scenario():
+        loop = Loop(Kube(Connection("http://127.0.0.1:1")), Settings(image="x"), StandingClock())
+        loop.seen(MODELFETCHES, "ADDED", stored(gen.fetch(), 2))
+        loop.seen(MODELSTORES, "ADDED", stored(gen.store(), 3))
+        first = await loop.queue.get()
+        loop.queue.close()
+        return first.kind
+
+    assert "ModelStore" == asyncio.run(scenario())

@@ -1,13 +1,24 @@
 """What is taken off the volume when a fetch goes: all it may have put there, and nothing for one that put nothing."""
 
+import copy
+
 import pytest
 from aiohttp import web
 
-from modelfetch.core.store import JOB_RETRY_S
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS
 from tests import gen
 from tests.fakes.api_server import refused
-from tests.unit.controller.loop.world import BATCH, FETCHES, NAMESPACE, drain, in_world, stored
+from tests.unit.controller.loop.world import (
+    BATCH,
+    DEFAULT,
+    FETCHES,
+    NAMESPACE,
+    LeapingClock,
+    StandingClock,
+    drain,
+    in_world,
+    stored,
+)
 
 
 def test_fetches_deleted_together_are_all_removed():
@@ -164,19 +175,75 @@ def test_what_a_list_from_the_past_does_not_show_is_remembered():
 
 
 def test_a_removal_that_is_refused_is_not_asked_for_before_its_time():
-    """A quota does not grow within seconds, and the store has nothing else to wait for."""
-    due_s = []
+    """A quota does not grow within seconds, whoever else has the store looked at."""
+    asked = []
 
     async def scenario(world):
         world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10, attempt={"number": 1}, phase="Ready"))
         await world.look()
-        world.server.refuse = lambda method, path: (
-            refused(403, "Forbidden", "exceeded quota") if method == "POST" and path == BATCH else None
-        )
+
+        def refuse(method, path):
+            if method == "POST" and path == BATCH:
+                asked.append(path)
+                return refused(403, "Forbidden", "exceeded quota")
+            return None
+
+        world.loop._clock, world.server.refuse = StandingClock(), refuse
         world.delete("one")
+        for _ in range(3):
+            world.loop.queue.add(DEFAULT)
+            await world.look()
+        world.loop._clock = LeapingClock()
+        world.loop.queue.add(DEFAULT)
         await world.look()
-        due_s.append(world.due_s(MODELSTORES, "default"))
 
     in_world(scenario)
 
-    assert 20 < due_s[0] <= JOB_RETRY_S
+    assert 2 == len(asked), "at once, and a minute later"
+
+
+def test_nothing_is_removed_while_a_pod_that_no_watch_told_of_may_write():
+    """Its Job is gone, and the Pods' watch is behind: the API server is asked, and not only what is known."""
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10, attempt={"number": 1}, phase="Ready"))
+        await world.look()
+        meta = {"name": "p", "namespace": NAMESPACE, "uid": "pod", "labels": {"modelfetch.io/fetch": "uid-one"}}
+        world.server.objects[f"{pods}/p"] = {"metadata": meta, "status": {"phase": "Running"}}
+        world.delete("one")
+        await world.look()
+        assert [] == world.made("remove")
+        del world.server.objects[f"{pods}/p"]
+        world.loop.queue.add(DEFAULT)
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+
+
+def test_a_fetch_that_goes_while_the_server_says_it_is_there_is_removed():
+    """The list that did not show it was from the past (F33); its end is told before the answer is taken in."""
+
+    async def scenario(world):
+        one = stored(gen.fetch("one", suspend=True), 10, attempt={"number": 1}, phase="Ready")
+        world.add(MODELFETCHES, one)
+        await world.look()
+        asked = []
+
+        def tell(method, path):
+            if (method, path) == ("GET", f"{FETCHES}/one"):
+                asked.append(path)
+                if len(asked) == 1:
+                    world.loop.seen(MODELFETCHES, "DELETED", copy.deepcopy(one))
+                else:
+                    del world.server.objects[path]
+
+        world.server.during = tell
+        world.loop.seen(MODELFETCHES, "DELETED", copy.deepcopy(one))
+        await world.look()
+
+    (order,) = in_world(scenario).made("remove")
+
+    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
