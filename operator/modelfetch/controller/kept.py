@@ -42,14 +42,17 @@ class Keeper:
             small |= _NARROW[resource](body)
         if len(self._texts) > TEXTS:
             self._texts = {}
-        return dict(self._shared(small))
+        return self._fields(small)
+
+    def _fields(self, fields: Object) -> Object:
+        text = self._texts.setdefault
+        return {text(name, name): self._shared(item) for name, item in fields.items()}
 
     def _shared(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._texts.setdefault(value, value)
         if isinstance(value, dict):
-            text = self._texts.setdefault
-            return {text(name, name): self._shared(item) for name, item in value.items()}
+            return self._fields(value)
         if isinstance(value, list):
             return [self._shared(item) for item in value]
         return value

@@ -5,9 +5,9 @@ or a parsed resource together with what is wrong with it. Nothing raises on what
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from modelfetch.api.fetch import ModelFetch, ModelFetchSpec
 from modelfetch.api.fetch_status import ModelFetchStatus
@@ -23,6 +23,7 @@ from modelfetch.kube.forms import CONTAINER_STATUSES
 from modelfetch.kube.objects import JOBS
 from modelfetch.report import Report, parse
 
+Status = TypeVar("Status", bound=BaseModel)
 _GIVEN_UP = frozenset(("DeletionByTaintManager", "DeletionByPodGC"))
 """Reasons for which the cluster ends a Pod without waiting for the word of its node."""
 _UNSEEN_END = "ContainerStatusUnknown"
@@ -42,10 +43,7 @@ def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:
     A status that does not parse counts as none: everything in it can be seen again.
     """
     meta = ObjectMeta.model_validate(body["metadata"])
-    try:
-        status = ModelFetchStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        status = ModelFetchStatus()
+    status = _status(ModelFetchStatus, body)
     try:
         return ModelFetch(metadata=meta, spec=ModelFetchSpec.model_validate(body.get("spec")), status=status), None
     except ValidationError as error:
@@ -56,15 +54,19 @@ def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:
 def read_store(body: Object) -> tuple[ModelStore, str | None]:
     """Return a ModelStore, and what its spec breaks where it does not parse, as read_fetch does."""
     meta = ObjectMeta.model_validate(body["metadata"])
-    try:
-        status = ModelStoreStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        status = ModelStoreStatus()
+    status = _status(ModelStoreStatus, body)
     try:
         return ModelStore(metadata=meta, spec=ModelStoreSpec.model_validate(body.get("spec")), status=status), None
     except ValidationError as error:
         spec = ModelStoreSpec.model_construct(claim_name="(invalid)")
         return ModelStore.model_construct(metadata=meta, spec=spec, status=status), _first_problem(error)
+
+
+def _status(kind: type[Status], body: Object) -> Status:
+    try:
+        return kind.model_validate(body.get("status") or {})
+    except ValidationError:
+        return kind()
 
 
 def _first_problem(error: ValidationError) -> str:

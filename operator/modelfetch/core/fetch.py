@@ -5,8 +5,6 @@ inputs give equal decisions, so any look may be repeated, lost or made by a rest
 the list is the behaviour.
 """
 
-import math
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +12,7 @@ from datetime import datetime, timedelta
 from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus, QueueStatus
 from modelfetch.api.meta import doubled
 from modelfetch.api.store import ModelStore
-from modelfetch.core import retry, standings
+from modelfetch.core import retry, standings, turns
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained, timestamp
 from modelfetch.core.job import Attempt, fetch_job, job_name, made_of, memory_limit
@@ -27,16 +25,6 @@ from modelfetch.reasons import TABLE, Backoff, Reason
 
 FetchDecision = Decision[ModelFetchStatus]
 
-POLL_S = 2.0
-"""Seconds between looks at a running attempt's report; writes are held back by the loop, phase changes are not."""
-POLLS_PER_S = 15.0
-"""Looks at reports a second, over all attempts: of many each is looked at less often. What ends an attempt comes as an
-event, and so do most things that keep a Pod from starting. Three quarters of the reads that the operator allows itself
-(controller/observe.py): the others are for attempts that have just started, and for what Events say."""
-PERIODS = 1.25
-"""How much longer the next longer period is in which each of many attempts is looked at once."""
-NOT_STARTED_S = 10.0
-"""Longest time between looks at a Pod that does not run: what its Events say has to be read."""
 QUEUE_REFRESH_S = 30.0
 """Seconds between refreshes of a queue position; the fetch whose turn comes is woken at once."""
 TOLD = timedelta(seconds=1)
@@ -114,7 +102,7 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
     lost = next((blocked for blocked in found if blocked is not None and blocked.reason is Reason.NODE_LOST), None)
     if look.is_ready or lost is not None:
         standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
-    return Decision((), look.say(standing), look.now + timedelta(seconds=POLL_S), "active")
+    return Decision((), look.say(standing), look.now + timedelta(seconds=turns.POLL_S), "active")
 
 
 def volume_is_gone(look: Look) -> FetchDecision | None:
@@ -132,7 +120,7 @@ def volume_is_gone(look: Look) -> FetchDecision | None:
         return replace(_blocked(look, Reason.STORAGE_NOT_READY, problem, artifact=None), actions=actions)
     words = f"PersistentVolumeClaim '{claim}' has another volume: looks for the files there"
     status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
-    return Decision(actions, status, look.now + timedelta(seconds=POLL_S))
+    return Decision(actions, status, look.now + timedelta(seconds=turns.POLL_S))
 
 
 def attempt_published(look: Look) -> FetchDecision | None:
@@ -181,7 +169,7 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     if look.job is None or look.outcome is not None:
         return None
     blocked = obstacle(look.job, look.pod, look.now)
-    again = _next_poll(look) if blocked is None else look.now + timedelta(seconds=NOT_STARTED_S)
+    again = turns.next_turn(look) if blocked is None else look.now + timedelta(seconds=turns.NOT_STARTED_S)
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
         return Decision(_stop(look), look.say(standings.stopped_by(look, blocked)), again, "active")
@@ -191,25 +179,6 @@ def attempt_runs(look: Look) -> FetchDecision | None:
         return Decision((), look.say(standing, **known), again, "active")
     # Moves no bytes, so it holds no slot: three fetches without their Secret must not block a store.
     return Decision((), look.say(standings.stopped_by(look, blocked), **known), again, "none")
-
-
-def _next_poll(look: Look) -> datetime:
-    """Progress of many attempts is told less often of each, so that all together stay within a budget."""
-    share_s = look.seen.running / POLLS_PER_S
-    if look.pod is None or look.pod.phase != "Running":
-        return look.now + timedelta(seconds=max(POLL_S, min(share_s, NOT_STARTED_S)))
-    return look.now + timedelta(seconds=POLL_S if share_s <= POLL_S else _until_turn_s(look, share_s))
-
-
-def _until_turn_s(look: Look, share_s: float) -> float:
-    """Each uid has its moment in a period: of many that started together the same ones would always come too late.
-
-    The period is one of few, so that the moments stay where they are while attempts come and go.
-    """
-    period_s = POLL_S * PERIODS ** math.ceil(math.log(share_s / POLL_S, PERIODS))
-    moment_s = period_s * zlib.crc32(look.meta.uid.encode()) / 2**32
-    earliest_s = look.now.timestamp() + period_s / 2
-    return period_s / 2 + (moment_s - earliest_s) % period_s
 
 
 def outcome_is_recorded(look: Look) -> FetchDecision | None:
@@ -298,7 +267,7 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
     status = look.say(standing, attempt=attempt, progress=None, last_handled_reconcile_at=look.handled)
     # The finished Job of the attempt before goes: its outcome is in the status.
     ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
-    return Decision((CreateJob(name, manifest), *ended_job), status, _next_poll(look), "active")
+    return Decision((CreateJob(name, manifest), *ended_job), status, turns.next_turn(look), "active")
 
 
 def _queued(look: Look, store: ModelStore) -> FetchDecision:

@@ -17,12 +17,12 @@ import pytest
 
 from modelfetch.controller import loop, observe
 from modelfetch.controller.main import main as operate
-from modelfetch.core import fetch, retry
+from modelfetch.core import retry, turns
 from tests.cluster.kill_points.mistakes import MISTAKES
 
 SHORTER = (
     (retry, "WAIT_S", 1.0),
-    (fetch, "POLL_S", 0.3),
+    (turns, "POLL_S", 0.3),
     (observe, "CLAIM_FRESH_S", 0.5),
     (loop, "RESYNC_S", 5.0),
 )

@@ -9,6 +9,13 @@ from tests import gen
 from tests.unit.controller.loop.world import FETCHES, drain, in_world, stored
 
 
+def _another():
+    """Return the fetch that has the name `one` by now."""
+    again = stored(gen.fetch("one", suspend=True), 900)
+    again["metadata"]["uid"] = "another"
+    return again
+
+
 @pytest.mark.parametrize("everybody", [False, True])
 def test_a_list_wakes_whom_it_brings_news_of(everybody):
     """A list soon after the start, when all was looked at, costs a look at what nobody told of, and no more."""
@@ -36,8 +43,7 @@ def test_what_a_watch_tells_during_a_list_is_not_undone_by_it():
 
     async def scenario(world):
         before = stored(gen.fetch("one", suspend=True), 10)
-        again = stored(gen.fetch("one", suspend=True), 900)
-        again["metadata"]["uid"] = "another"
+        again = _another()
         world.add(MODELFETCHES, before)
         await world.look()
 
@@ -57,8 +63,7 @@ def test_what_went_while_nobody_watched_is_forgotten():
 
     async def scenario(world):
         one = stored(gen.fetch("one", suspend=True), 10, attempt={"number": 1})
-        again = stored(gen.fetch("one", suspend=True), 900)
-        again["metadata"]["uid"] = "another"
+        again = _another()
         world.add(MODELFETCHES, one)
         await world.look()
 
@@ -73,9 +78,7 @@ def test_what_went_while_nobody_watched_is_forgotten():
         await world.loop.resync()
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()
 
 
 def test_a_watch_that_hides_another_fetch_of_a_name_is_silent():
@@ -85,8 +88,7 @@ def test_a_watch_that_hides_another_fetch_of_a_name_is_silent():
     async def scenario(world):
         world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
         await world.look()
-        again = stored(gen.fetch("one", suspend=True), 900)
-        again["metadata"]["uid"] = "another"
+        again = _another()
         world.server.objects[f"{FETCHES}/one"] = again
         await world.loop.resync()
         said.extend(world.loop.vigil.silent() for _ in range(3))

@@ -36,9 +36,7 @@ def test_fetches_deleted_together_are_all_removed():
         ]
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert {"uid-one", "uid-two", "uid-three"} == {target["owner"] for target in order["targets"]}
+    assert {"uid-one", "uid-two", "uid-three"} == set(in_world(scenario).removed())
 
 
 def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
@@ -55,9 +53,7 @@ def test_a_fetch_deleted_before_its_status_tells_of_an_attempt_leaves_nothing():
         world.loop._intake.wake_all()
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()
 
 
 @pytest.mark.parametrize(("policy", "retain"), [("Delete", False), ("Retain", True)])
@@ -114,9 +110,7 @@ def test_a_job_that_went_before_any_status_told_of_it_is_remembered():
         world.delete("one")
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()
 
 
 def test_a_job_of_the_operator_before_is_reckoned_with():
@@ -131,9 +125,7 @@ def test_a_job_of_the_operator_before_is_reckoned_with():
         world.delete("one")
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()
 
 
 def test_for_a_fetch_that_never_started_nothing_is_removed():
@@ -169,9 +161,7 @@ def test_what_a_list_from_the_past_does_not_show_is_remembered():
         world.delete("one")
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()
 
 
 def test_a_removal_that_is_refused_is_not_asked_for_before_its_time():
@@ -218,9 +208,7 @@ def test_nothing_is_removed_while_a_pod_that_no_watch_told_of_may_write():
         world.loop.queue.add(DEFAULT)
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()
 
 
 def test_a_fetch_that_goes_while_the_server_says_it_is_there_is_removed():
@@ -244,6 +232,4 @@ def test_a_fetch_that_goes_while_the_server_says_it_is_there_is_removed():
         world.loop.seen(MODELFETCHES, "DELETED", copy.deepcopy(one))
         await world.look()
 
-    (order,) = in_world(scenario).made("remove")
-
-    assert ["uid-one"] == [target["owner"] for target in order["targets"]]
+    assert ["uid-one"] == in_world(scenario).removed()

@@ -108,6 +108,11 @@ class World:
         timer = self.loop.queue._timers.get(Key(kind.kind, NAMESPACE, name))
         return timer and timer.when() - asyncio.get_running_loop().time()
 
+    def removed(self):
+        """Return the uids of the fetches whose files the only removal takes off the volume."""
+        (order,) = self.made("remove")
+        return [target["owner"] for target in order["targets"]]
+
     def made(self, task):
         """Return the orders of the Jobs of a kind."""
         jobs = [body for path, body in self.server.objects.items() if path.startswith(BATCH)]
