@@ -7,15 +7,14 @@ with a growing delay; the others go on.
 import asyncio
 import logging
 import math
-from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
 from modelfetch.controller.claims import Claims
+from modelfetch.controller.departed import Departed
 from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.metrics import Metrics
@@ -23,7 +22,7 @@ from modelfetch.controller.mirror import Key, Object, key_of, store_of, uid_of
 from modelfetch.controller.observe import Observer
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.recorder import EventRecorder
-from modelfetch.controller.views import may_have_files, read_fetch, read_job
+from modelfetch.controller.views import read_fetch, read_job
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core import fetch as fetch_core
 from modelfetch.core import store as store_core
@@ -37,8 +36,11 @@ from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES
 RESYNC_S = 600.0
 """Seconds between two full lists (design.md section 3)."""
 FIRST_RESYNC_S = 15.0
-"""Seconds from the start to the first of them: of what is deleted after `prime` and before Kopf's own first list nobody
-tells, and a Job that is gone would be waited for. All was looked at just now: it looks at what has changed."""
+"""Seconds from the start of the watches to the first of them: of what is deleted after `prime` and before Kopf's own
+first list nobody tells, and a Job that is gone would be waited for. All was looked at just now: it looks at what has
+changed."""
+LISTING = 3.0
+"""Times that the lists of `prime` took, by which it is later: Kopf's own, of the same objects, take as long."""
 CONFLICT_S = 1.0
 """Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
 TOO_MANY_REQUESTS = 429
@@ -75,10 +77,7 @@ class Loop:
         self._applier = Applier(kube, self._intake.learned)
         self.recorder = EventRecorder(kube, clock)
         self._written: dict[str, float] = {}
-        self._may_have_started: set[str] = set()
-        """Uids of the fetches for which a Job may have been made, whether a status tells of it or not."""
-        self._gone: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
-        self._confirmed: defaultdict[Key, set[RemovalTarget]] = defaultdict(set)
+        self._departed = Departed(kube)
         self._surveys: dict[Key, str] = {}
         """By store that has to be surveyed: the Job that does it, empty before there is one."""
         self._refused: dict[Key, float] = {}
@@ -97,16 +96,11 @@ class Loop:
             self._fetch_gone(body)
 
     def _fetch_gone(self, body: Object) -> None:
-        meta, store_key = body["metadata"], store_of(body)
-        uid = str(meta["uid"])
+        uid = uid_of(body)
         if self._claims.drop(uid) != "none":
-            self._wake_next(store_key)
+            self._wake_next(store_of(body))
         self._written.pop(uid, None)
-        keeps = (body.get("spec") or {}).get("deletionPolicy") == "Retain"
-        if uid in self._may_have_started or may_have_files(body):
-            self._may_have_started.discard(uid)
-            target = RemovalTarget(namespace=meta["namespace"], name=meta["name"], owner=meta["uid"], retain=keeps)
-            self._gone[store_key].add(target)
+        self._departed.went(body)
 
     # --- lists --------------------------------------------------------------------------------------------------
 
@@ -115,7 +109,7 @@ class Loop:
         await self._intake.list_all()
         for body in self.mirror.all(MODELFETCHES):
             self._prime_claim(body)
-            self._may_have_started.add(uid_of(body))  # by an operator before this one, which ended right after
+            self._departed.starts(uid_of(body))  # by an operator before this one, which ended right after
         for body in self.mirror.all(MODELSTORES):
             store, _ = self._observer.read_store(body)
             recorded = store.status.inventory
@@ -204,10 +198,10 @@ class Loop:
 
     async def _act_for(self, key: Key, uid: str, action: Action) -> None:
         """A Job that is made is remembered: it may come and go, and no status ever tell of it."""
-        if not isinstance(action, CreateJob) or uid in self._may_have_started:
+        if not isinstance(action, CreateJob) or self._departed.may_have_started(uid):
             await self._act(key.namespace, action)
         elif self._is_there(key, uid):
-            self._may_have_started.add(uid)
+            self._departed.starts(uid)
             await self._act_first(key, uid, action)
 
     async def _act_first(self, key: Key, uid: str, action: CreateJob) -> None:
@@ -215,7 +209,7 @@ class Loop:
             await self._act(key.namespace, action)
         except Refused as refusal:
             if not refusal.was_there:
-                self._may_have_started.discard(uid)
+                self._departed.did_not_start(uid)
             raise
 
     async def _act(self, namespace: str, action: Action) -> None:
@@ -287,18 +281,18 @@ class Loop:
         body = self.mirror.get(key)
         if body is None:
             self.queue.unschedule(key)
-            for kept in (self._gone, self._confirmed, self._surveys, self._refused):
+            for kept in (self._surveys, self._refused):
                 kept.pop(key, None)
+            self._departed.forget(key)
             self._inventories.forget(key)
             return
         owners = self._owners(key)
         self._inventories.narrow(key, owners)
-        gone = await self._still_gone(key)
+        gone = await self._departed.confirmed(key)
         observed = await self._observer.store(body, owners, gone, self._surveys.get(key))
         decision = store_core.decide(observed, self._settings)
-        removed = {target.owner for target in decision.removed}
-        self._gone[key] -= {target for target in self._gone[key] if target.owner in removed}
-        self._gone[key] |= {target for target in decision.found if target.namespace == key.namespace}
+        self._departed.removed(key, decision.removed)
+        self._departed.found(key, decision.found)
         if decision.survey is not None:
             self._surveys[key] = decision.survey
         if decision.surveyed:
@@ -321,31 +315,6 @@ class Loop:
         except Refused as refusal:
             self._refused[key] = now_s
             log.warning("a Job of the store was refused", extra=_about(key, why=str(refusal)))
-
-    async def _still_gone(self, key: Key) -> tuple[RemovalTarget, ...]:
-        """Ask the API server itself, once for each, before anything is removed: the mirror may be behind."""
-        gone, confirmed = self._gone[key], self._confirmed[key]
-        while unsure := gone - confirmed:  # more may come while the server answers
-            target = unsure.pop()
-            if await self._is_gone(target, gone):
-                confirmed.add(target)  # for ever: no uid comes back
-        confirmed &= gone
-        return tuple(sorted(confirmed, key=lambda target: (target.name, target.owner)))
-
-    async def _is_gone(self, target: RemovalTarget, gone: set[RemovalTarget]) -> bool:
-        """Ask; until the answer says so it is there as before, and may be told to be gone meanwhile."""
-        gone.discard(target)
-        self._may_have_started.add(target.owner)
-        try:
-            found = await self._kube.find(MODELFETCHES, target.namespace, target.name)
-        except KubeError:
-            gone.add(target)
-            raise
-        if found is not None and found["metadata"]["uid"] == target.owner:
-            return False
-        gone.add(target)
-        self._may_have_started.discard(target.owner)
-        return True
 
     async def _say(self, resource: Resource, key: Key, meta: Any, status: dict[str, Any] | None) -> bool:
         """Write the status where it differs, where only counters do not before the set interval is over; True if so."""
@@ -378,9 +347,12 @@ class Loop:
             self.queue.schedule(key, (at - now).total_seconds())
 
 
-async def resync_for_ever(loop: Loop) -> None:
-    """List everything again soon, then every RESYNC_S; a list that fails is tried again after a tenth of that."""
-    delay_s, is_first = min(FIRST_RESYNC_S, RESYNC_S), True
+async def resync_for_ever(loop: Loop, listed_in_s: float = 0.0) -> None:
+    """List everything again soon, then every RESYNC_S; a list that fails is tried again after a tenth of that.
+
+    `listed_in_s` says how many seconds the lists at the start took.
+    """
+    delay_s, is_first = min(FIRST_RESYNC_S + LISTING * listed_in_s, RESYNC_S), True
     while True:
         await asyncio.sleep(delay_s)
         delay_s = RESYNC_S

@@ -34,6 +34,8 @@ from modelfetch.kube.objects import MODELFETCHES
 WORKERS = 16
 """Reconciles at the same time; each waits for the API server most of its time. Chosen by gut."""
 START_RETRY_S = 5.0
+FIRST_LOOKS_S = 30.0
+"""Seconds after which the watches begin at the latest, however much was listed."""
 ENDING_S = 5.0
 """For what is under way when the operator is stopped; a Pod has 30 seconds in all."""
 
@@ -114,13 +116,15 @@ async def _lead(
 
 async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:
     """Fill the mirror, then watch and reconcile for ever; returns only when asked to stop."""
-    if not await _prime(loop, stop):
+    listed_in_s = await _prime(loop, stop)
+    if listed_in_s is None:
         return
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop.work(), name=f"worker-{number}") for number in range(WORKERS)]
-        tasks.append(group.create_task(resync_for_ever(loop), name="resync"))
         tasks.append(group.create_task(loop.recorder.post_for_ever(), name="events"))
         log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
+        await _look_at_all(loop, stop)
+        tasks.append(group.create_task(resync_for_ever(loop, listed_in_s), name="resync"))
         await _watch(loop, args, connection, stop)
         for task in tasks:
             task.cancel()
@@ -135,9 +139,10 @@ async def _end_work(loop: Loop) -> None:
         log.warning("stops with reconciles under way", extra={"after_s": ENDING_S})
 
 
-async def _prime(loop: Loop, stop: asyncio.Event) -> bool:
-    """Wait for the API server as long as it takes; False when asked to stop meanwhile."""
+async def _prime(loop: Loop, stop: asyncio.Event) -> float | None:
+    """Wait for the API server as long as it takes; return how long its lists took, None when asked to stop."""
     while not stop.is_set():
+        began = time.monotonic()
         try:
             await loop.prime()
         except KubeError as error:
@@ -147,8 +152,17 @@ async def _prime(loop: Loop, stop: asyncio.Event) -> bool:
             except TimeoutError:
                 continue
         else:
-            return True
-    return False
+            return time.monotonic() - began
+    return None
+
+
+async def _look_at_all(loop: Loop, stop: asyncio.Event) -> None:
+    """Have all that were listed looked at before Kopf lists them, too, which takes its time and says nothing new."""
+    looking = asyncio.create_task(loop.queue.until_done(), name="looks")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait([looking, stopping], timeout=FIRST_LOOKS_S, return_when=asyncio.FIRST_COMPLETED)
+    for task in (looking, stopping):
+        task.cancel()
 
 
 async def _watch(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:

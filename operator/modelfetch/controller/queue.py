@@ -118,8 +118,16 @@ class KeyedQueue(Generic[Key]):
     async def until_idle(self) -> None:
         """Wait until no key is in work."""
         while self._in_work:
-            self._ended.clear()
-            await self._ended.wait()
+            await self._next_end()
+
+    async def until_done(self) -> None:
+        """Wait until no key is in work and none is ready to be."""
+        while self._in_work or self._waiting:
+            await self._next_end()
+
+    async def _next_end(self) -> None:
+        self._ended.clear()
+        await self._ended.wait()
 
     def close(self) -> None:
         """No further key is given out, no timer is left; what is in work goes on."""

@@ -1,5 +1,6 @@
 """The keyed queue, on the event loop's own clock set forward by hand."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -125,6 +126,26 @@ def test_failures_back_off_and_success_forgets():
         assert 7 == queue.failed("b", at_least_s=7)
 
     run(case)
+
+
+def test_all_that_wait_are_waited_for():
+    """Also what comes meanwhile; not what is due later."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.schedule("later", 60.0)
+        queue.add("a")
+        queue.add("b")
+        waiting = asyncio.create_task(queue.until_done())
+        for coming in ("c", None, None):
+            key = await queue.get()
+            if coming is not None:
+                queue.add(coming)
+            await asyncio.sleep(1.0)
+            assert not waiting.done(), f"'{key}' is in work"
+            queue.done(key)
+        await waiting
+
+    assert 3.0 == run(case)
 
 
 def test_a_pause_holds_every_key_back():

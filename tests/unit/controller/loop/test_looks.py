@@ -224,8 +224,12 @@ def test_a_server_with_too_much_to_do_is_left_alone_by_all(status, asked_for):
     assert (status == 429) == asyncio.run(scenario())
 
 
-def test_what_went_before_the_watches_began_is_found_soon():
-    """Between the lists of the start and the watches' own an object may go; nobody tells of it but another list."""
+@pytest.mark.parametrize(("listed_in_s", "first_s"), [(0.0, 15.0), (10.0, 45.0), (1000.0, 600.0)])
+def test_what_went_before_the_watches_began_is_found_soon(listed_in_s, first_s):
+    """Between the lists of the start and the watches' own an object may go; nobody tells of it but another list.
+
+    Where the first lists took long, the watches' own do, too.
+    """
     loop, lists = SteppedLoop(), []
 
     class Lists:
@@ -235,14 +239,14 @@ def test_what_went_before_the_watches_began_is_found_soon():
 
     async def some_time():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(resync_for_ever(Lists()), 1300.0)
+            await asyncio.wait_for(resync_for_ever(Lists(), listed_in_s), first_s + 1250.0)
 
     try:
         loop.run_until_complete(some_time())
     finally:
         loop.close()
 
-    assert [(15.0, False), (615.0, True), (1215.0, True)] == lists
+    assert [(first_s, False), (first_s + 600.0, True), (first_s + 1200.0, True)] == lists
 
 
 def test_a_store_is_looked_at_before_fetches():

@@ -119,7 +119,7 @@ def test_a_job_of_the_operator_before_is_reckoned_with():
     async def scenario(world):
         world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
         await world.look()
-        world.loop._may_have_started.clear()
+        world.loop._departed._started.clear()
         await world.loop.prime()
         await world.look()
         world.delete("one")
