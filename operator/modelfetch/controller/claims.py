@@ -25,8 +25,11 @@ class Claims:
     def __init__(self) -> None:
         self._lines: dict[StoreKey, Line] = {}
         self._places: dict[str, tuple[StoreKey, Key]] = {}
-        self.running = 0
+
+    @property
+    def running(self) -> int:
         """Fetches that hold a slot, over all stores."""
+        return sum(line.running for line in self._lines.values())
 
     def set(self, fetch: ModelFetch, claim: Claim) -> Claim:
         """Take note of what a fetch asks for; returns what it had before."""
@@ -36,17 +39,16 @@ class Claims:
             store = (meta.namespace, fetch.spec.store_ref.name)
             self._places[meta.uid] = (store, Key(MODELFETCHES.kind, meta.namespace, meta.name))
             self._lines.setdefault(store, Line()).set(_claimant(fetch, claim))
-            self.running += claim == "active"
         return before
 
     def drop(self, uid: str) -> Claim:
         """Forget a fetch; returns what it held: a slot, a place in the queue, or nothing."""
         store, _ = self._places.pop(uid, (None, None))
-        if store is None:
+        line = self._lines.get(store) if store is not None else None
+        if store is None or line is None:
             return "none"
-        before = self._lines[store].drop(uid)
-        self.running -= before == "active"
-        if not self._lines[store]:
+        before = line.drop(uid)
+        if not line:
             del self._lines[store]
         return before
 

@@ -47,8 +47,9 @@ class KeyedQueue(Generic[Key]):
         if key in self._in_work:
             self._again[key].add(news)
         elif key not in self._waiting:
+            line = self._first if self._comes_first(key) else self._ready
             self._waiting[key] = asyncio.get_running_loop().time()
-            (self._first if self._comes_first(key) else self._ready).append(key)
+            line.append(key)
             self._arrived.set()
 
     def schedule(self, key: Key, delay_s: float) -> None:
