@@ -131,6 +131,17 @@ def condition(status: Object, type_: str) -> tuple[str, str] | None:
     return next(((c["status"], c["reason"]) for c in status.get("conditions") or () if c["type"] == type_), None)
 
 
+def make_world(summary: Summary, workspace: Workspace, recorder: Recorder) -> World:
+    """Return a world that has just been made, and goes with its cluster at the latest."""
+
+    async def create() -> None:
+        async with Kube(from_kubeconfig(Path(summary.kubeconfig))) as kube:
+            await create_workspace(kube, workspace)
+
+    asyncio.run(create())
+    return World(summary, workspace.namespace, workspace.folder, recorder)
+
+
 @contextlib.contextmanager
 def new_world(summary: Summary, volume: Path, kind: type[Workspace] = Workspace) -> Iterator[World]:
     """Yield a world of its own; afterwards its namespace is on its way out and its volume object is gone.
@@ -140,10 +151,6 @@ def new_world(summary: Summary, volume: Path, kind: type[Workspace] = Workspace)
     name = f"w-{secrets.token_hex(4)}"
     connection = from_kubeconfig(Path(summary.kubeconfig))
 
-    async def create() -> None:
-        async with Kube(connection) as kube:
-            await create_workspace(kube, kind(name, volume))
-
     async def remove() -> list[Object]:
         async with Kube(connection) as kube:
             left = [body for kind in _WITH_STATUS for body in await kube.list(kind, name)]
@@ -152,9 +159,9 @@ def new_world(summary: Summary, volume: Path, kind: type[Workspace] = Workspace)
             return left
 
     with recording(connection, name, (*_WITH_STATUS, JOBS, PODS)) as recorder:
-        asyncio.run(create())
+        world = make_world(summary, kind(name, volume), recorder)
         try:
-            yield World(summary, name, volume, recorder)
+            yield world
         finally:
             recorder.catch_up(asyncio.run(remove()))
         _check_statuses(recorder)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelfetch.controller.mirror import version_of
 from modelfetch.core.lease import Sight, held, released, sighted
 from modelfetch.kube.client import REQUEST_TIMEOUT_S, Kube, KubeError, Object
 from modelfetch.kube.objects import LEASES
@@ -30,7 +31,11 @@ log = logging.getLogger("modelfetch.controller")
 
 
 class LeadershipLost(Exception):
-    """Another replica leads, or the API server could not be told in time that this one does."""
+    """Another replica leads, or the API server could not be told in time that this one does, or has forgotten things.
+
+    After a backup of etcd was restored a watch from a version that is still to come brings nothing, and what is known
+    may be of a history that is no more (row F26 of docs/faults.md): a process that starts anew sees what there is.
+    """
 
 
 @dataclass(frozen=True)
@@ -132,11 +137,14 @@ class Leadership:
 
     async def _renew_what_was_changed(self) -> None:
         """Somebody's label or annotation is no change of leader."""
+        known = self._lease
         found = await self._kube.find(LEASES, self.place.namespace, self.place.name)
         sight = self._take_in(found) if found is not None else None
         if sight is None or sight.holder != self.place.identity:
             self._renewed = None
             raise LeadershipLost("the Lease was deleted" if sight is None else f"'{sight.holder}' leads")
+        if version_of(self._lease) < version_of(known):
+            raise LeadershipLost("the API server has an older Lease than it had: etcd was restored from a backup")
         await self._hold(sight)
 
     def _take_in(self, lease: Object) -> Sight:

@@ -125,6 +125,22 @@ def test_one_that_ends_in_good_order_is_followed_at_the_next_look():
     assert run(case) <= LOOK_S + 1
 
 
+def test_a_cluster_restored_from_a_backup_is_led_by_who_has_not_seen_its_future():
+    """The Lease is of an earlier version than its holder wrote: it ends, and leaves the Lease to whoever comes."""
+
+    async def case() -> float:
+        server, first, second = await leader_and_waiting()
+        backup, version = server.find(), server.version
+        await asyncio.sleep(30)
+        server.stored, server.version = backup, version
+        await until(lambda: first.has_ended)
+        assert first.leadership.is_held
+        await first.end()
+        return await until(lambda: second.leadership.is_held)
+
+    assert run(case) <= LOOK_S + 1
+
+
 def test_one_that_is_started_again_under_its_name_leads_at_once():
     """A container that crashed comes back in the same Pod: nobody else has that name."""
 

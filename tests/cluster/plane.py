@@ -1,0 +1,103 @@
+"""The programs of a control plane as a test treats them: killed, started again, on data of another day.
+
+Comes in: the summary of a cluster that is nobody else's. Goes out: `Plane`. What is started again has its command line,
+and so its address.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from modelfetch.devcluster.processes import Program
+from modelfetch.devcluster.state import find_state
+from modelfetch.devcluster.summary import Summary
+from modelfetch.kube.connection import from_kubeconfig
+from tests.cluster.world import until
+
+SERVER, ETCD = "kube-apiserver", "etcd"
+_ANSWER_WITHIN_S = 10.0
+
+
+class Plane:
+    """etcd and the API server of one cluster."""
+
+    def __init__(self, summary: Summary) -> None:
+        state = find_state(summary.name, os.environ)
+        assert state is not None
+        self._connection = from_kubeconfig(Path(summary.kubeconfig))
+        self._folder, self._processes = state.folder, state.processes()
+        self._programs = {program.name: program for program in self._processes.recorded()}
+        self._commands = {name: _command(self._programs[name]) for name in (SERVER, ETCD)}
+
+    def kill(self, *names: str) -> None:
+        """Afterwards these have ended by SIGKILL."""
+        for name in names:
+            os.kill(self._programs[name].pid, signal.SIGKILL)
+        until(
+            lambda: not any(self._processes.is_running(self._programs[name]) for name in names), lambda: f"{names} run"
+        )
+
+    def start(self, *names: str, flags: tuple[str, ...] = ()) -> None:
+        """Start these, with `flags` besides; where the API server is one of them, it is ready afterwards."""
+        for name in names:
+            self._programs[name] = self._processes.start(name, [*self._commands[name], *flags], os.environ)
+        until(lambda: SERVER not in names or self._is_ready(), lambda: self._processes.last_words(names[-1]))
+
+    def back_up(self, to: Path) -> None:
+        """Copy what etcd holds; nothing runs meanwhile."""
+        self.kill(SERVER, ETCD)
+        shutil.copytree(self._folder / "etcd", to)
+        self.start(ETCD, SERVER)
+
+    def restore(self, backup: Path) -> None:
+        """Afterwards the cluster is what it was at `back_up`; nobody was told."""
+        self.kill(SERVER, ETCD)
+        shutil.rmtree(self._folder / "etcd")
+        shutil.copytree(backup, self._folder / "etcd")
+        self.start(ETCD, SERVER)
+
+    def etcd(self, path: str, **request: Any) -> dict[str, Any]:
+        """Return what etcd's gateway for JSON answers (etcd.io/docs, "gRPC gateway")."""
+        client = _UnixClient("localhost", self._folder / "etcd.sock")
+        client.request("POST", f"/v3/{path}", json.dumps(request))
+        with client.getresponse() as answer:
+            said = answer.read()
+        client.close()
+        assert answer.status == 200, said
+        return dict(json.loads(said))
+
+    def _is_ready(self) -> bool:
+        server = self._connection.server.removeprefix("https://")
+        client = http.client.HTTPSConnection(server, context=self._connection.ssl_context(), timeout=_ANSWER_WITHIN_S)
+        try:
+            client.request("GET", "/readyz", headers={"Authorization": f"Bearer {self._connection.bearer()}"})
+            with client.getresponse() as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+        finally:
+            client.close()
+
+
+class _UnixClient(http.client.HTTPConnection):
+    def __init__(self, host: str, path: Path) -> None:
+        super().__init__(host, timeout=_ANSWER_WITHIN_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_ANSWER_WITHIN_S)
+        # A socket's path has 107 characters at most, and the state folder may be deep.
+        folder = os.open(self._path.parent, os.O_PATH)
+        self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        os.close(folder)
+
+
+def _command(program: Program) -> list[str | Path]:
+    words = Path(f"/proc/{program.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    return [word.decode() for word in words]

@@ -1,0 +1,191 @@
+"""The control plane itself goes: the API server, its etcd, and what etcd knew. By the rows of docs/faults.md.
+
+Each test has a cluster of its own, which nobody else uses; etcd and the API server are killed and started again under a
+running operator, process node and fetcher. So no watch of the test's own tells what was: what is left is looked at.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from modelfetch.devcluster.cluster import cluster
+from modelfetch.devcluster.hub.content import Weights
+from modelfetch.devcluster.hub.hub import FixtureHub
+from modelfetch.devcluster.hub.repository import RepoSpec
+from modelfetch.devcluster.parts import Parts
+from modelfetch.devcluster.workspace import Workspace
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.outcome import left_by, wait_settled
+from tests.cluster.plane import ETCD, SERVER, Plane
+from tests.cluster.recorder import Recorder
+from tests.cluster.world import Object, World, make_world, repo, slow, until
+
+MIB = 1 << 20
+QUOTA = 24 * MIB
+"""Of etcd; an empty cluster with its definitions has a few."""
+FULL = "database space exceeded"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A cluster of its own, in it a namespace with a store; the operator has not started yet."""
+
+    world: World
+    operator: OperatorProcess
+    plane: Plane
+    hub: FixtureHub
+
+    def fetch(self, *names: str) -> None:
+        """Apply a ModelFetch for each, of the model of that name."""
+        for name in names:
+            self.world.fetch(name, repo(self.hub, f"acme/{name}"))
+
+    def keep_up(self) -> None:
+        """Start the operator again where it has ended by itself, as its Deployment would."""
+        if not self.operator.is_running():
+            self.operator.start()
+
+    def expect_published_once(self, *names: str) -> None:
+        """Each becomes Ready by its first attempt, its bytes are there, and nothing else is."""
+        found: dict[str, Object] = {}
+
+        def have_ended() -> bool:
+            self.keep_up()
+            found.update({name: self.world.status(name) for name in names})
+            return all(status.get("phase") in ("Ready", "Failed") for status in found.values())
+
+        until(have_ended, lambda: f"{found}\n{self.operator.said()}")
+        assert dict.fromkeys(names, ("Ready", 1)) == {n: (s["phase"], s["attempt"]["number"]) for n, s in found.items()}
+        assert sorted(names) == sorted(map(_fetch_of, self.world.all("jobs", "-l", "modelfetch.io/task=fetch")))
+        assert [] == [name for name in names if not (self.world.published(name) / "model.safetensors").exists()]
+        until(lambda: not left_by(self.world), lambda: f"private files stay: {left_by(self.world)}")
+        wait_settled(self.world)
+        assert [] == list((self.world.volume / "trash").iterdir())
+
+
+def _fetch_of(job: Object) -> str:
+    return str(job["metadata"]["annotations"]["modelfetch.io/fetch-name"])
+
+
+@pytest.fixture
+def hub() -> Iterator[FixtureHub]:
+    """A hub of its own, whose models share no file."""
+    specs = [RepoSpec(f"acme/{name}", {"model.safetensors": Weights(MIB, seed=n)}) for n, name in enumerate("abc")]
+    with FixtureHub(specs) as made:
+        yield made
+
+
+@pytest.fixture
+def ground(hub: FixtureHub, tmp_path: Path) -> Iterator[Ground]:
+    """The cluster, its operator and whatever they left are gone afterwards."""
+    parts = Parts(hub=False, operator=False)
+    with cluster(f"test-outage-{os.getpid()}", parts, os.environ, datetime.now(UTC), print) as summary:
+        world = make_world(summary, Workspace("outage", tmp_path / "volume"), Recorder())
+        operator = OperatorProcess(summary, tmp_path / "operator.log")
+        with contextlib.ExitStack() as stack:
+            stack.callback(operator.kill)
+            yield Ground(world, operator, Plane(summary), hub)
+
+
+def test_f13_the_server_is_down_at_the_start(ground):
+    """The operator waits for it, and says so; then everything goes as ever."""
+    ground.plane.kill(SERVER)
+    ground.operator.start()
+    until(lambda: "waits to lead" in ground.operator.said(), ground.operator.said)
+    ground.plane.start(SERVER)
+    ground.operator.wait_running()
+    ground.fetch("a")
+
+    ground.expect_published_once("a")
+
+
+def test_f13_the_server_is_down_for_a_moment(ground):
+    """A fetch goes on meanwhile; the operator leads on, and nothing is made anew."""
+    slow(ground.hub)
+    ground.operator.start_and_wait()
+    ground.fetch("a")
+    ground.world.wait_phase("a", "Downloading")
+    ground.plane.kill(SERVER)
+    until(lambda: "cannot renew the Lease" in ground.operator.said(), ground.operator.said)
+    ground.plane.start(SERVER)
+    ground.operator.run_for(0.0)
+    ground.hub.rules.clear()
+    ground.fetch("b")
+
+    ground.expect_published_once("a", "b")
+    ground.operator.run_for(0.0)
+
+
+def test_f13_the_server_is_down_for_longer_than_a_leader_may_write(ground):
+    """The fetch ends meanwhile and the operator does, too; the next one finds what was published."""
+    slow(ground.hub)
+    ground.operator.start_and_wait()
+    ground.fetch("a")
+    ground.world.wait_phase("a", "Downloading")
+    ground.plane.kill(SERVER)
+    ground.hub.rules.clear()
+    ended = ground.operator.wait_ended()
+    ground.plane.start(SERVER)
+    ground.operator.start()
+
+    assert 1 == ended
+    ground.expect_published_once("a")
+
+
+def test_f25_a_full_etcd(ground):
+    """What cannot be written is written when there is room again; a fetch that ran meanwhile is not made anew."""
+    slow(ground.hub)
+    ground.operator.start_and_wait()
+    ground.fetch("a")
+    ground.world.wait_phase("a", "Downloading")
+    ground.plane.kill(SERVER, ETCD)
+    ground.plane.start(ETCD, flags=(f"--quota-backend-bytes={QUOTA}",))
+    ground.plane.start(SERVER)
+    _fill(ground.world)
+    until(lambda: FULL in ground.operator.said(), ground.operator.said)
+    ground.hub.rules.clear()
+    _make_room(ground.world, ground.plane)
+    ground.fetch("b")
+
+    ground.expect_published_once("a", "b")
+
+
+def test_f26_an_etcd_from_a_backup(ground, tmp_path):
+    """It knows nothing of what came since; what it knows stays as it was, and what it does not is fetched by nobody."""
+    ground.operator.start_and_wait()
+    ground.fetch("a")
+    ground.world.wait_phase("a", "Ready")
+    ground.plane.back_up(tmp_path / "backup")
+    ground.fetch("b")
+    ground.world.wait_phase("b", "Ready")
+    ground.plane.restore(tmp_path / "backup")
+    ground.fetch("b", "c")
+
+    ground.expect_published_once("a", "b", "c")
+
+
+def _fill(world: World) -> None:
+    """Afterwards etcd takes nothing more."""
+    for number in range(2 * QUOTA // MIB):
+        meta = {"name": f"ballast-{number}", "labels": {"is": "ballast"}}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"it": "x" * (MIB - 4096)}}
+        done = world.try_kubectl("create", "-f", "-", stdin=json.dumps(body))
+        if FULL in done.stderr:
+            return
+    raise AssertionError(f"etcd still has room: {done}")
+
+
+def _make_room(world: World, plane: Plane) -> None:
+    """Do what etcd's manual says: delete, compact, defragment, and take the alarm back."""
+    world.kubectl("delete", "configmap", "-l", "is=ballast")
+    revision = plane.etcd("maintenance/status")["header"]["revision"]
+    plane.etcd("kv/compaction", revision=revision, physical=True)
+    plane.etcd("maintenance/defragment")
+    for alarm in plane.etcd("maintenance/alarm", action="GET")["alarms"]:
+        plane.etcd("maintenance/alarm", action="DEACTIVATE", **alarm)
