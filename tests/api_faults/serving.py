@@ -84,6 +84,10 @@ def _event_loop() -> Iterator[Callable[[Coroutine[Any, Any, Result]], Result]]:
 
 
 async def _settle() -> None:
-    """Sockets of broken connections are closed in the next rounds of the loop."""
-    for _ in range(5):
+    """Nothing is left on the loop: connections in the middle of TLS's handshake are none of the server's, but tasks."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(5):  # sockets of broken connections are closed in the next rounds
         await asyncio.sleep(0)

@@ -1,10 +1,14 @@
 """Each action does to a request exactly what it says, and the log tells of it."""
 
+import contextlib
+import gc
 import hashlib
 import http.client
 import json
+import socket
 import time
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -271,3 +275,17 @@ def test_a_kubeconfig_leads_through_the_proxy(stage, tmp_path):
     connection = from_kubeconfig(write_proxied_kubeconfig(tmp_path / "kubeconfig", stage.way, identity))
 
     assert (stage.way.server, stage.way.ca_pem, "secret") == (connection.server, connection.ca_pem, connection.token)
+
+
+def test_a_client_that_never_says_hello_leaves_nothing(authority):
+    """Its connection is none of the server's until TLS has begun: a killed operator leaves such ones, too."""
+    with proxied(Proxy(Connection("https://127.0.0.1:1"), Plan()), authority) as way:
+        url = urlsplit(way.server)
+        silent = socket.create_connection((url.hostname, url.port))
+        with socket.create_connection((url.hostname, url.port)) as other:  # whoever came before it has been let in
+            other.shutdown(socket.SHUT_WR)
+            assert other.recv(1) == b""
+    gc.collect()  # what is not closed warns now, and a warning fails
+
+    with silent, contextlib.suppress(ConnectionResetError):
+        assert silent.recv(1) == b""

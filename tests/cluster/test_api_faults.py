@@ -16,12 +16,12 @@ from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.kube.connection import from_kubeconfig
-from tests.api_faults.actions import Answer, Close, Expire, Lose, Reset, Truncate
+from tests.api_faults.actions import Answer, Close, Expire, Lose, Reset, TimeTravel, Truncate
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Phase, Plan, Rule
 from tests.api_faults.serving import Certificate
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.outcome import expect_one_attempt_each
+from tests.cluster.outcome import expect_one_attempt_each, wait_settled
 from tests.cluster.world import Object, World, condition, model_fetch, repo, until
 
 KIB = 1 << 10
@@ -231,3 +231,24 @@ def test_f31_events_that_are_lost(ground):
 
     # None of them had a ninth.
     assert [] == [kind for kind in ("ModelFetch", "Job", "Pod") if most_versions(ground.world, kind) > 8]
+
+
+def test_f33_answers_from_an_older_revision(ground):
+    """Lists and new watches tell how things were some writes ago, again and again; the real server answers so.
+
+    Nothing is made twice, and nothing is removed that is there.
+    """
+    command = ground.operator.command
+    command[command.index("modelfetch.controller")] = "tests.cluster.resyncing_operator"
+    for kind, back in zip(WATCHED, (2, 4, 6, 8), strict=True):
+        ground.plan(
+            Rule(Match("list", kind), TimeTravel(back), nth=3, every=2, times=None),
+            Rule(Match("watch", kind), Close(3), times=3),
+            Rule(Match("watch", kind), TimeTravel(back), nth=2, times=2),
+        )
+    ground.fetch(*NAMES[:4])
+    ground.proxy.plan.clear()
+    ground.world.kubectl("delete", "modelfetch", "m0")
+    wait_settled(ground.world)
+
+    assert ["m1", "m2", "m3"] == sorted(path.name for path in (ground.world.published("m1").parents[1]).iterdir())
