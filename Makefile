@@ -1,9 +1,10 @@
 # `make help` lists everything. Nothing here but `make e2e` needs root, and nothing outside this folder and the user's cache
-# and state folders changes. Only `make disk-tools`, a part of `make test`, and `make node-tools`, a part of `make e2e`,
-# install packages, where they run as root.
+# and state folders changes. Only `make disk-tools` and `make node-tools`, parts of `make test`, install packages, where they
+# run as root.
 
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
+E2E := $(PY) -m modelfetch.devcluster.realnode $(PYTEST) tests/e2e
 REPORTS := build/reports
 ARGS ?=
 export PYTHON UV UPGRADE BASE IMAGE BUILDER SOAK_SECONDS
@@ -35,7 +36,8 @@ test: setup disk-tools ## Run everything that CI checks; the last lines count te
 	@status=0; \
 	$(MAKE) --no-print-directory --keep-going -j3 binaries tools lint-and-unit || status=1; \
 	$(MAKE) --no-print-directory test-cluster || status=1; \
-	$(PY) -m scripts.tally $(REPORTS) unit cluster || status=1; \
+	$(MAKE) --no-print-directory test-node || status=1; \
+	$(PY) -m scripts.tally $(REPORTS) unit cluster node || status=1; \
 	exit $$status
 
 test-unit: setup ## Run the tests that need no cluster
@@ -44,8 +46,11 @@ test-unit: setup ## Run the tests that need no cluster
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
 
+test-node: setup tools node-tools ## Run the short ones of the tests on a real node, where there can be one (root)
+	@$(E2E) -m "e2e and short" --junitxml $(REPORTS)/node.xml $(ARGS)
+
 e2e: setup tools node-tools ## Run real Jobs on a real node of containerd, runc and kubelet (root; cold 10 minutes)
-	@$(PY) -m modelfetch.devcluster.realnode $(PYTEST) tests/e2e -m e2e --junitxml $(REPORTS)/e2e.xml $(ARGS)
+	@$(E2E) -m e2e --junitxml $(REPORTS)/e2e.xml $(ARGS)
 
 kills: setup binaries ## Kill the operator before, at and after each write of every scenario (half an hour)
 	@KILLS=$(or $(KILLS),all) $(PYTEST) tests/cluster/kill_points $(ARGS)
@@ -133,4 +138,4 @@ lint-and-unit:
 	$(MAKE) --no-print-directory test-unit || status=1; \
 	exit $$status
 
-.PHONY: help setup demo up down test e2e kills soak soak-operator bench-operator test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit
+.PHONY: help setup demo up down test test-node e2e kills soak soak-operator bench-operator test-unit test-cluster lint format verify bench crds docs chart manifests binaries tools disk-tools node-tools lock image clean lint-and-unit

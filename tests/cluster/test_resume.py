@@ -24,6 +24,7 @@ MIB = 1 << 20
 SIZE, MOST = 32 * MIB, 21 * MIB
 WEIGHTS = Weights(SIZE, seed=3)
 SOON = {"initialDelay": "1s", "maxDelay": "2s"}
+ONE_CONNECTION = {"parallelFiles": 1, "connectionsPerFile": 1}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def hub() -> Iterator[FixtureHub]:
 def download(world: World, hub: FixtureHub) -> str:
     """Return the Job of a first attempt that has most of the file and gets the rest so slowly that it never ends."""
     hub.rules.add(Rule(match=Match(port="cdn"), actions=(Rate(bytes_per_s=10_000, after=MOST),)))
-    world.fetch("model", repo(hub), retry=SOON, transfer={"parallelFiles": 1, "connectionsPerFile": 1})
+    world.fetch("model", repo(hub), retry=SOON, transfer=ONE_CONNECTION)
     job = world.wait_phase("model", "Downloading")["attempt"]["jobName"]
     until(lambda: verified(world) >= MOST // SEGMENT_BYTES, lambda: f"{sent(hub)} bytes were sent")
     return str(job)

@@ -2,7 +2,8 @@
 
 Comes in: `make e2e`, which runs pytest in an enclosure; any other selection of tests passes this folder over. Goes out:
 `node`, `world` (a namespace of its own whose volume the kubelet gives to the Pod's group) and `hub`, which Pods reach.
-Each test has the mark `case(what, reason)`: what happens, and the reason of docs/reasons.md that is told for it.
+Each test has the mark `case(what, reason)`: what happens, and the reason of docs/reasons.md that is told for it. Those
+with the mark `short` are a part of `make test`. Where there can be no real node each is skipped, and says why.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from modelfetch.devcluster.hub.rules import Corrupt
 from modelfetch.devcluster.hub.settings import HubSettings
 from modelfetch.devcluster.realnode.network import POD_NETWORK
 from modelfetch.devcluster.realnode.node import ADDRESS, RealNode, real_node
+from modelfetch.devcluster.realnode.requirements import missing
 from tests.cluster.chart import CHART, NAMESPACE, RELEASE, helm
 from tests.cluster.test_resume import WEIGHTS
 from tests.cluster.world import World, new_world
@@ -39,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marks of this folder known."""
     config.addinivalue_line("markers", "e2e: needs a real node (every test under tests/e2e has it): make e2e")
     config.addinivalue_line("markers", "case(what, reason): the line of the table that a test of tests/e2e shows")
+    config.addinivalue_line("markers", "short: the case is a part of make test, where there can be a real node")
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -48,16 +51,19 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder, and let its report carry its line of the table."""
-    for item in items:
-        if item.path.is_relative_to(_FOLDER):
-            item.add_marker(pytest.mark.e2e)
-            (case,) = item.iter_markers("case")
-            item.user_properties += zip(("case", "reason"), case.args, strict=True)
+    cases = [item for item in items if item.path.is_relative_to(_FOLDER)]
+    lack = missing() if cases else None
+    for item in cases:
+        item.add_marker(pytest.mark.e2e)
+        (case,) = item.iter_markers("case")
+        item.user_properties += zip(("case", "reason"), case.args, strict=True)
+        if lack:
+            item.add_marker(pytest.mark.skip(reason=f"no real node here: {lack}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table: case, reason, result, seconds."""
-    results = {"passed": "shown", "failed": "FAILED", "error": "ERROR"}
+    results = {"passed": "shown", "failed": "FAILED", "error": "ERROR", "skipped": "not run"}
     lines = [
         f"{told['case']:<62}{told['reason']:<20}{result:<14}{report.duration:>4.0f} s"
         for outcome, result in results.items()

@@ -34,6 +34,7 @@ def expect_told_evicted(world: World) -> None:
     assert {"Evicted"} == {error["reason"] for error in errors(world)}
 
 
+@pytest.mark.short
 @pytest.mark.case("Pod deleted while it downloads", "Cancelled")
 def test_a_deleted_pod(world: World, hub: FixtureHub) -> None:
     """The kubelet lets the fetcher end in good order; the next attempt takes over what it left."""
@@ -64,6 +65,7 @@ def test_a_deleted_job(world: World, hub: FixtureHub) -> None:
     expect_resumed(world, hub)
 
 
+@pytest.mark.short
 @pytest.mark.case("Pod evicted through the API", "Evicted")
 def test_an_evicted_pod(world: World, hub: FixtureHub) -> None:
     """What a drain, an autoscaler or a descheduler asks for is told as what it is."""
@@ -121,6 +123,7 @@ def test_a_preempted_pod(world: World, hub: FixtureHub) -> None:
     expect_told_evicted(world)
 
 
+@pytest.mark.short
 @pytest.mark.case("memory limit too small, then raised", "OOMKilled")
 def test_a_memory_limit(world: World, hub: FixtureHub) -> None:
     """The kernel kills the fetcher; with a larger limit the same fetch, asked once, becomes Ready."""
@@ -160,6 +163,7 @@ def test_a_suspended_fetch(world: World, hub: FixtureHub) -> None:
     assert [] == list((world.volume / "ingest").iterdir())
 
 
+@pytest.mark.short
 @pytest.mark.case("process killed by a signal", "Cancelled")
 def test_a_killed_process(world: World, hub: FixtureHub) -> None:
     """The container's end is the kubelet's word: the next attempt may take over what it left, and is told so."""

@@ -21,6 +21,7 @@ from tests.e2e.volumes import resize, second_store, small_disk
 SHA256 = hashlib.sha256(b"".join(weights_pieces(WEIGHTS))).hexdigest()
 
 
+@pytest.mark.short
 @pytest.mark.case("fetch in a namespace at the restricted level", "published")
 def test_a_fetch_is_published(world: World, hub: FixtureHub) -> None:
     """From apply to Ready on a real node: the scheduler's choice is told, the bytes are right, one attempt did it."""
@@ -38,6 +39,7 @@ def process_of(attempt: str) -> Path:
     return Path("/proc") / str(pid)
 
 
+@pytest.mark.short
 @pytest.mark.case("process of the fetcher, as the kernel holds it", "published")
 def test_the_kernel_holds_the_fetcher(world: World, hub: FixtureHub) -> None:
     """No root, no capability, no new privileges, filtered system calls; it may write to its volume and to /tmp."""
@@ -49,6 +51,7 @@ def test_the_kernel_holds_the_fetcher(world: World, hub: FixtureHub) -> None:
     assert not [place for place in mounts if "serviceaccount" in place]
 
 
+@pytest.mark.short
 @pytest.mark.case("fsGroup on a volume that belongs to root", "published")
 def test_the_volume_is_given_to_the_group(world: World, hub: FixtureHub) -> None:
     """The kubelet gives the root of the volume to the Pod's group; the files are the fetcher's."""
@@ -62,6 +65,7 @@ def test_the_volume_is_given_to_the_group(world: World, hub: FixtureHub) -> None
     assert (USER, USER) == (file.st_uid, file.st_gid)
 
 
+@pytest.mark.short
 @pytest.mark.case("termination message, log and progress", "published")
 def test_the_pod_tells(world: World, hub: FixtureHub) -> None:
     """Progress is read from the log while it runs; its last line and the kubelet's message name what was published."""
@@ -80,6 +84,7 @@ def test_the_pod_tells(world: World, hub: FixtureHub) -> None:
     assert [percent for percent in percents if 0 < percent < 100]
 
 
+@pytest.mark.short
 @pytest.mark.case("consumer of another user, mounted read-only", "published")
 def test_a_consumer_reads_and_cannot_write(world: World, hub: FixtureHub) -> None:
     """Another Pod mounts the path of the status as subPath: the same bytes, and no way to change them."""
@@ -113,6 +118,7 @@ def test_a_deleted_fetch_takes_its_files_along(world: World, hub: FixtureHub) ->
     assert not (world.volume / "models" / world.namespace / "model").exists()
 
 
+@pytest.mark.short
 @pytest.mark.case("bytes that are not what the hub lists", "ChecksumMismatch")
 def test_wrong_bytes_end_with_their_exit_code(world: World, hub: FixtureHub) -> None:
     """The kubelet reports the exit code of the reason, the message tells the rest; nothing is published."""

@@ -13,7 +13,7 @@ from modelfetch.devcluster.realnode.images import PROJECT_IMAGE
 from modelfetch.devcluster.realnode.kubelet import NODE_NAME
 from modelfetch.devcluster.realnode.node import RealNode
 from tests.cluster.chart import NAMESPACE
-from tests.cluster.test_resume import WEIGHTS, carries_out, download, second_order
+from tests.cluster.test_resume import ONE_CONNECTION, WEIGHTS, carries_out, download, second_order
 from tests.cluster.world import Object, World, repo, slow, until
 from tests.e2e.kernel import processes, weaknesses
 from tests.e2e.telling import reasons, set_job_template, wait_ready, wait_reason
@@ -29,10 +29,11 @@ def operators(world: World) -> list[Object]:
 def download_steadily(world: World, hub: FixtureHub) -> None:
     """Return while an attempt downloads, with about eight seconds to go."""
     slow(hub, 4_000_000)
-    world.fetch("model", repo(hub))
+    world.fetch("model", repo(hub), transfer=ONE_CONNECTION)
     world.wait_phase("model", "Downloading")
 
 
+@pytest.mark.short
 @pytest.mark.case("operator: the released image at the restricted level", "published")
 def test_the_operator_is_the_released_image(world: World, hub: FixtureHub) -> None:
     """The chart's Pod of the image that Containerfile makes works and is ready, with a read-only root and no rights."""
@@ -46,6 +47,7 @@ def test_the_operator_is_the_released_image(world: World, hub: FixtureHub) -> No
     assert [] == weaknesses(process)
 
 
+@pytest.mark.short
 @pytest.mark.case("operator's Pod deleted while a fetch downloads", "published")
 def test_an_operator_that_is_replaced(world: World, hub: FixtureHub) -> None:
     """The attempt goes on without it, and the next operator finds what it came to."""
@@ -55,6 +57,7 @@ def test_an_operator_that_is_replaced(world: World, hub: FixtureHub) -> None:
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
+@pytest.mark.short
 @pytest.mark.case("kubelet away while a fetch ends", "published")
 def test_a_kubelet_that_is_away(node: RealNode, world: World, hub: FixtureHub) -> None:
     """The fetcher publishes with nobody looking; the kubelet finds its last message when it is back."""

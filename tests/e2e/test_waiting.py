@@ -18,6 +18,7 @@ def fetch(world: World, hub: FixtureHub, **spec: object) -> None:
     world.fetch("model", repo(hub, "acme/small"), **spec)
 
 
+@pytest.mark.short
 @pytest.mark.case("image missing, then there", "ImagePullFailed")
 def test_a_missing_image(node: RealNode, world: World, hub: FixtureHub) -> None:
     """The node cannot pull the image, and names it; with the image there the same Pod starts."""
@@ -32,6 +33,7 @@ def test_a_missing_image(node: RealNode, world: World, hub: FixtureHub) -> None:
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
+@pytest.mark.short
 @pytest.mark.case("no node has the wanted label, then one has", "Unschedulable")
 def test_no_node_fits(node: RealNode, world: World, hub: FixtureHub) -> None:
     """The scheduler's words are told; the same Pod starts on a node that gets the label."""
@@ -44,6 +46,7 @@ def test_no_node_fits(node: RealNode, world: World, hub: FixtureHub) -> None:
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
+@pytest.mark.short
 @pytest.mark.case("more memory asked for than any node has", "Unschedulable")
 def test_no_node_is_large_enough(world: World, hub: FixtureHub) -> None:
     """A ModelStore that asks for less replaces the Pod that cannot be placed, without being asked to."""
@@ -56,6 +59,7 @@ def test_no_node_is_large_enough(world: World, hub: FixtureHub) -> None:
     assert "Insufficient memory" in message
 
 
+@pytest.mark.short
 @pytest.mark.case("Secret missing, then there", "SecretNotFound")
 def test_a_missing_secret(world: World, hub: FixtureHub) -> None:
     """The kubelet cannot mount it; it looks again by itself, and the token reaches the hub."""
@@ -67,6 +71,7 @@ def test_a_missing_secret(world: World, hub: FixtureHub) -> None:
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
+@pytest.mark.short
 @pytest.mark.case("key missing in the Secret, then there", "SecretKeyMissing")
 def test_a_missing_key(world: World, hub: FixtureHub) -> None:
     """The Secret is there and has another key."""
@@ -108,6 +113,7 @@ def test_an_unbound_claim(world: World, hub: FixtureHub, tmp_path: Path) -> None
         assert 1 == wait_ready(world)["attempt"]["number"]
 
 
+@pytest.mark.short
 @pytest.mark.case("volume cannot be mounted, then can", "StorageNotReady")
 def test_a_volume_that_cannot_be_mounted(world: World, hub: FixtureHub, tmp_path: Path) -> None:
     """The kubelet's words are told; it tries again by itself."""
@@ -126,6 +132,7 @@ def quota(**hard: str) -> Object:
     return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": hard}}
 
 
+@pytest.mark.short
 @pytest.mark.case("quota without a Pod, then with", "PodRejected")
 def test_a_quota_of_pods(world: World, hub: FixtureHub) -> None:
     """The Job controller may make no Pod; with a larger quota it makes one for the same Job."""
@@ -152,6 +159,7 @@ def test_a_quota_of_jobs(world: World, hub: FixtureHub) -> None:
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
+@pytest.mark.short
 @pytest.mark.case("container larger than a LimitRange allows", "PodRejected")
 def test_a_limit_range(world: World, hub: FixtureHub) -> None:
     """The admission's words are told; without the limit the same Job gets its Pod."""

@@ -99,6 +99,7 @@ def test_a_fault_is_told_with_its_tests() -> None:
         ("F49", [(*INODES, "skipped")], "skipped"),
         ("F15", [("tests.cluster.test_api_faults", "test_f15_errors_of_the_server", "passed")], "passed"),
         ("F20", REFUSED_JOBS, "passed"),
+        ("F20", [*REFUSED_JOBS, ("tests.e2e.test_waiting", "test_a_limit_range", "skipped")], "passed"),
         ("F20", [*REFUSED_JOBS, ("tests.e2e.test_waiting", "test_a_limit_range", "failed")], "failed"),
         ("F101", [], "no test yet"),
         (

@@ -11,7 +11,10 @@ from typing import Any
 from modelfetch.devcluster.certificates import REAL_NODE_ADDRESS, SERVICE_ADDRESS
 
 POD_NETWORK = "10.244.0.0/24"
-_BRIDGE = "modelfetch0"
+BRIDGE = "modelfetch0"
+_HARDWARE_ADDRESS = "02:00:0a:f4:00:01"
+"""Of the bridge, for ever: by itself it would take the lowest of its ports, which come and go with Pods, and what other
+Pods send to the one before is lost until they ask anew, for a minute or so."""
 
 
 def connect() -> None:
@@ -20,9 +23,9 @@ def connect() -> None:
     Once in an enclosure, whose end takes both away.
     """
     for words in (
-        f"link add {_BRIDGE} type bridge",
-        f"addr add {REAL_NODE_ADDRESS}/24 dev {_BRIDGE}",
-        f"link set {_BRIDGE} up",
+        f"link add {BRIDGE} address {_HARDWARE_ADDRESS} type bridge",
+        f"addr add {REAL_NODE_ADDRESS}/24 dev {BRIDGE}",
+        f"link set {BRIDGE} up",
         f"addr add {SERVICE_ADDRESS}/32 dev lo",
     ):
         subprocess.run(["ip", *words.split()], check=True)
@@ -36,7 +39,7 @@ def write_pod_network(folder: Path, addresses: Path) -> None:
         "ranges": [[{"subnet": POD_NETWORK, "gateway": REAL_NODE_ADDRESS}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
-    bridge: dict[str, Any] = {"type": "bridge", "bridge": _BRIDGE, "isGateway": True, "ipMasq": False, "ipam": ipam}
+    bridge: dict[str, Any] = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "ipMasq": False, "ipam": ipam}
     network = {"cniVersion": "0.4.0", "name": "modelfetch", "plugins": [bridge]}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "10-modelfetch.conflist").write_text(json.dumps(network), encoding="utf-8")
