@@ -46,6 +46,13 @@ class Ground:
         for name in names:
             self.world.fetch(name, repo(self.hub, f"acme/{name}"))
 
+    def download(self, name: str) -> None:
+        """Start the operator, and return while a fetch of the model of that name trickles in."""
+        slow(self.hub)
+        self.operator.start_and_wait()
+        self.fetch(name)
+        self.world.wait_phase(name, "Downloading")
+
     def keep_up(self) -> None:
         """Start the operator again where it has ended by itself, as its Deployment would."""
         if not self.operator.is_running():
@@ -106,28 +113,20 @@ def test_f13_the_server_is_down_at_the_start(ground):
 
 
 def test_f13_the_server_is_down_for_a_moment(ground):
-    """A fetch goes on meanwhile; the operator leads on, and nothing is made anew."""
-    slow(ground.hub)
-    ground.operator.start_and_wait()
-    ground.fetch("a")
-    ground.world.wait_phase("a", "Downloading")
+    """A fetch goes on meanwhile, and nothing is made anew, whether the operator still leads by then or not."""
+    ground.download("a")
     ground.plane.kill(SERVER)
     until(lambda: "cannot renew the Lease" in ground.operator.said(), ground.operator.said)
     ground.plane.start(SERVER)
-    ground.operator.run_for(0.0)
     ground.hub.rules.clear()
     ground.fetch("b")
 
     ground.expect_published_once("a", "b")
-    ground.operator.run_for(0.0)
 
 
 def test_f13_the_server_is_down_for_longer_than_a_leader_may_write(ground):
     """The fetch ends meanwhile and the operator does, too; the next one finds what was published."""
-    slow(ground.hub)
-    ground.operator.start_and_wait()
-    ground.fetch("a")
-    ground.world.wait_phase("a", "Downloading")
+    ground.download("a")
     ground.plane.kill(SERVER)
     ground.hub.rules.clear()
     ended = ground.operator.wait_ended()
@@ -140,10 +139,7 @@ def test_f13_the_server_is_down_for_longer_than_a_leader_may_write(ground):
 
 def test_f25_a_full_etcd(ground):
     """What cannot be written is written when there is room again; a fetch that ran meanwhile is not made anew."""
-    slow(ground.hub)
-    ground.operator.start_and_wait()
-    ground.fetch("a")
-    ground.world.wait_phase("a", "Downloading")
+    ground.download("a")
     ground.plane.kill(SERVER, ETCD)
     ground.plane.start(ETCD, flags=(f"--quota-backend-bytes={QUOTA}",))
     ground.plane.start(SERVER)
