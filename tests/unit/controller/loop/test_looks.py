@@ -261,3 +261,23 @@ def test_a_store_is_looked_at_before_fetches():
         return first.kind
 
     assert "ModelStore" == asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_f94_an_edit_that_is_reverted_before_anybody_looks_leaves_the_attempt_alone(is_seen):
+    """The very Job goes on, and the status tells of the generation as it is; a look in between would have ended it."""
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 2))
+        await world.look()
+        world.edit("one", source={"uri": "hf://acme/other"})
+        if is_seen:
+            await world.look()
+        world.edit("one", source={"uri": gen.URI})
+        await world.look()
+
+    world = in_world(scenario)
+    ended = [path for method, path in world.server.requests if method == "DELETE"]
+
+    assert (is_seen, not is_seen) == (bool(ended), bool(world.made("fetch")))
+    assert 3 == world.server.objects[f"{FETCHES}/one"]["status"]["observedGeneration"]

@@ -83,7 +83,8 @@ class World:
         path = f"{FETCHES}/{name}"
         edited = copy.deepcopy(self.server.objects[path])
         edited["spec"] |= spec
-        edited["metadata"] |= {"resourceVersion": "900", "generation": 2}
+        meta = edited["metadata"]
+        meta |= {"resourceVersion": str(int(meta["resourceVersion"]) + 900), "generation": meta["generation"] + 1}
         self.server.objects[path] = edited
         self.loop.seen(MODELFETCHES, "MODIFIED", copy.deepcopy(edited))
 
