@@ -9,10 +9,12 @@ import json
 import random
 import sys
 from collections import Counter
+from datetime import datetime, timedelta
 
 from tests.simulation.calm import end_well
 from tests.simulation.oracle import Broken
 from tests.simulation.rules import RULES
+from tests.simulation.virtual_loop import EPOCH
 from tests.simulation.world import World
 
 RUN_STEPS = 300
@@ -31,9 +33,9 @@ def steps_of(seed: int, length: int = RUN_STEPS) -> Steps:
     return [(name, choose.getrandbits(32)) for name in choose.choices(names, weights, k=length)]
 
 
-def play(steps: Steps) -> Counter[str]:
-    """Take these steps in a new world, end its faults, and return what happened; raises Broken."""
-    with World() as world:
+def play(steps: Steps, start: datetime = EPOCH, ahead: timedelta = timedelta()) -> Counter[str]:
+    """Take these steps in a new world of such clocks, end its faults, and return what happened; raises Broken."""
+    with World(start, ahead) as world:
         for rule, number in steps:
             world.step(rule, number)
         end_well(world)

@@ -13,6 +13,7 @@ from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests.simulation.cluster import Cluster
 from tests.simulation.connection import Connection
 from tests.simulation.server import Server
+from tests.simulation.virtual_loop import VirtualClock
 
 SETTINGS = Settings(image="example.com/modelfetch:1")
 WATCHED = (MODELSTORES, MODELFETCHES, JOBS, PODS)
@@ -23,7 +24,7 @@ START_RETRY_S = 5.0
 class Operator:
     """Lists, watches and works, from now on until it is killed."""
 
-    def __init__(self, server: Server, cluster: Cluster) -> None:
+    def __init__(self, server: Server, cluster: Cluster, clock: VirtualClock) -> None:
         self.connection = Connection(server, cluster)
         self.stalled: set[str] = set()
         """Kinds whose watch brings nothing at the moment."""
@@ -31,7 +32,7 @@ class Operator:
         """What happens to the next events of each kind: `lost` or `repeated`."""
         self._server = server
         self._events: dict[str, deque[tuple[Resource, str | None, Object]]] = {r.kind: deque() for r in WATCHED}
-        self._loop = Loop(self.connection, SETTINGS, server.clock)
+        self._loop = Loop(self.connection, SETTINGS, clock)
         self._is_primed = False
         self._tasks = [asyncio.create_task(self._run())]
         server.watchers.append(self._watch)

@@ -103,14 +103,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
 
 class VirtualClock:
-    """The clocks of everything in one world."""
+    """The clocks of a machine of one world, whose time of day was `start` when the loop began."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: VirtualLoop, start: datetime = EPOCH) -> None:
+        self._loop, self._start = loop, start
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
-        return EPOCH + timedelta(seconds=self._loop.time())
+        return self._start + timedelta(seconds=self._loop.time())
 
     def monotonic(self) -> float:
         """Return the virtual seconds."""

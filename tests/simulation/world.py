@@ -8,6 +8,7 @@ but for those whom a rule has made slow, silent or wrong. `calm.py` ends the fau
 import logging
 import random
 from collections import Counter, deque
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from tests.simulation.operator import Operator
 from tests.simulation.oracle import Broken, Oracle
 from tests.simulation.process import Plan
 from tests.simulation.server import Server
-from tests.simulation.virtual_loop import VirtualClock, VirtualLoop
+from tests.simulation.virtual_loop import EPOCH, VirtualClock, VirtualLoop
 
 STORES = {"default": "models", "other": "more-models"}
 """The claim of each store."""
@@ -37,11 +38,14 @@ log = logging.getLogger("modelfetch.controller")
 
 
 class World:
-    """Use as a context manager: its loop is the running one inside."""
+    """Use as a context manager: its loop is the running one inside.
 
-    def __init__(self) -> None:
+    It begins at `start`, by the clock of the server and of all that runs in the cluster; the operator's is `ahead`.
+    """
+
+    def __init__(self, start: datetime = EPOCH, ahead: timedelta = timedelta()) -> None:
         self.loop = VirtualLoop()  # type: ignore[abstract]  # it has what is used
-        self.clock = VirtualClock(self.loop)
+        self.clock, self._operators_clock = VirtualClock(self.loop, start), VirtualClock(self.loop, start + ahead)
         self.server = Server(self.clock)
         self.random = random.Random(0)
         self.plans_fail = True
@@ -202,7 +206,7 @@ class World:
         """One more operator runs."""
         if self.operators:
             self.oracle.is_alone = self.oracle.is_strict = False
-        self.operators.append(Operator(self.server, self.cluster))
+        self.operators.append(Operator(self.server, self.cluster, self._operators_clock))
 
     def kill(self, operator: Operator) -> None:
         """An operator is gone, with all that it knew."""

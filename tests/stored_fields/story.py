@@ -82,7 +82,7 @@ class Story(World):
 
     def start_operator(self) -> None:
         """One operator, which sees what it is shown."""
-        self.operators.append(Operator(self.sight, self.sight))  # type: ignore[arg-type]  # it has what is used
+        self.operators.append(Operator(self.sight, self.sight, self.clock))  # type: ignore[arg-type]  # it has what is used
 
     def _plan(self) -> Plan:
         return self._plans.popleft() if self._plans else WORKS

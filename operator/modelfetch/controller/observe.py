@@ -16,6 +16,7 @@ from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object, controller_of
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.controller.silences import Silences
+from modelfetch.controller.since import Since
 from modelfetch.controller.views import (
     container_state,
     fetch_of,
@@ -58,6 +59,8 @@ class Observer:
         self._claims_read: dict[tuple[str, str], tuple[float, ClaimSeen | Unknown | None]] = {}
         self._complaints = Complaints(kube, clock, self._budget)
         self._silences = Silences(clock.monotonic)
+        self._ends = Since(clock.monotonic)
+        """Since when a Job is finished, and a Pod told to end."""
         self._stores: dict[str, tuple[Object, ModelStore, str | None]] = {}
         self._last_pods: dict[str, Object] = {}
         """By the uid of a Job that is there: the last of its Pods that went, which may be why it fails in a moment."""
@@ -94,6 +97,7 @@ class Observer:
             kept.pop(uid, None)
         self._complaints.forget(uid)
         self._silences.forget(uid)
+        self._ends.forget(uid)
         if resource is PODS:
             job = controller_of(body)
             if self._mirror.has_job(job):
@@ -176,7 +180,8 @@ class Observer:
         bodies = self._mirror.pods_of_job(job.uid)
         stuck = not bodies and job.result == "Running" and not job.deleting
         refusal = await self._complaints.about_job(namespace, body, stuck=stuck)
-        job = replace(job, pods=tuple(map(read_end, bodies)))
+        finished_s = self._ends.seen_s(job.uid) if job.result != "Running" else 0.0
+        job = replace(job, pods=tuple(map(read_end, bodies)), finished_s=finished_s)
         if bodies:
             pod = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
             state = container_state(pod)
@@ -184,7 +189,9 @@ class Observer:
             report = await self._report(namespace, pod, state)
             if isinstance(report, Report):
                 reports[job.uid] = report
-            pods[job.uid] = replace(read_pod(pod, complaint), silent_s=self._silent_s(pod, state, report))
+            seen = read_pod(pod, complaint)
+            ending_s = self._ends.seen_s(str(pod["metadata"]["uid"])) if seen.deleting else 0.0
+            pods[job.uid] = replace(seen, silent_s=self._silent_s(pod, state, report), ending_s=ending_s)
         elif job.result != "Running" and job.uid in self._last_pods:
             gone = self._last_pods[job.uid]
             report = last_words(container_state(gone))

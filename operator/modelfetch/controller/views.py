@@ -151,7 +151,6 @@ def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
     scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     state = container_state(body)
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
-    ending = meta.get("deletionTimestamp")
     refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     return PodSeen(
         name=meta["name"],
@@ -165,8 +164,8 @@ def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
         mount_failure=mount_failure,
         exit_code=terminated.get("exitCode"),
         exit_reason=str(terminated.get("reason", "")),
-        deleting=ending is not None,
-        gone_by=datetime.fromisoformat(ending) if ending is not None else None,
+        deleting=meta.get("deletionTimestamp") is not None,
+        grace_s=float(meta.get("deletionGracePeriodSeconds") or 0),
     )
 
 

@@ -98,7 +98,7 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
         return None
     whose = "attempt" if runs else "ModelFetch of this name"
     standing = Standing("working", "Pending", "Progressing", f"waits for the Pod of an earlier {whose} to end")
-    found = (obstacle(job, look.seen.pods.get(job.uid), look.now) for job in look.older_jobs)
+    found = (obstacle(job, look.seen.pods.get(job.uid)) for job in look.older_jobs)
     lost = next((blocked for blocked in found if blocked is not None and blocked.reason is Reason.NODE_LOST), None)
     if look.is_ready or lost is not None:
         standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
@@ -168,7 +168,7 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     """Progress from the report; what keeps the Pod from starting is said with its reason."""
     if look.job is None or look.outcome is not None:
         return None
-    blocked = obstacle(look.job, look.pod, look.now)
+    blocked = obstacle(look.job, look.pod)
     again = turns.next_turn(look) if blocked is None else look.now + timedelta(seconds=turns.NOT_STARTED_S)
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.

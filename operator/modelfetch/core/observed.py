@@ -90,6 +90,8 @@ class JobSeen:
     result: Literal["Running", "Complete", "Failed"] = "Running"
     failure_reason: str = ""
     finished_at: datetime | None = None
+    finished_s: float = 0.0
+    """Seconds for which the operator has seen it finished."""
     volume: str = ""
     """Where it puts its files, by job.volume_of."""
     claim: ClaimSeen | None = None
@@ -131,8 +133,10 @@ class PodSeen:
     silent_s: float = 0.0
     """Seconds that its running container has told nothing new, as the operator has seen it."""
     deleting: bool = False
-    gone_by: datetime | None = None
-    """When a Pod that was told to end has to be gone, its grace included."""
+    grace_s: float = 0.0
+    """Seconds that it may take to end once it is told to."""
+    ending_s: float = 0.0
+    """Seconds for which the operator has seen that it was told to."""
 
 
 @dataclass(frozen=True)

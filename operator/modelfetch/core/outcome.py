@@ -5,7 +5,7 @@ published manifest's digest, not the exit code: a Pod that died after it publish
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from modelfetch.core.ended import is_proven
 from modelfetch.core.observed import JobSeen, PodSeen
@@ -14,11 +14,11 @@ from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Artifact, Report
 
 _EXIT_CODES = {row.exit_code: reason for reason, row in TABLE.items()}
-LATE = timedelta(seconds=30)
-"""Time over a Pod's grace after which its node is taken for lost; chosen by gut."""
-PODS_FOLLOW = timedelta(seconds=5)
-"""Time that the Pods of a finished Job have to be seen ended: they come over a watch of their own, which may be behind
-the one of Jobs. Bounded, as some never are (deleted by force, node lost); on a busy machine it took about one second.
+LATE_S = 30.0
+"""Seconds over a Pod's grace after which its node is taken for lost; chosen by gut."""
+PODS_FOLLOW_S = 5.0
+"""Seconds that the Pods of a finished Job have to be seen ended: they come over a watch of their own, which may be
+behind the one of Jobs. Bounded, as some never are (deleted by force, node lost); on a busy machine about a second.
 """
 _IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
@@ -61,16 +61,14 @@ def ended(job: JobSeen, pod: PodSeen | None, report: Report | None, now: datetim
         told = Failure(final.reason, sanitise(final.message or ""), at, final.file)
         # The fetcher knows that it was told to end, not by whom.
         return (_ended_by_cluster(job, pod, at) or told) if final.reason is Reason.CANCELLED else told
-    if _is_ahead_of_its_pods(job, now):
+    if _is_ahead_of_its_pods(job):
         return None
     return _unreported(job, pod, at)
 
 
-def _is_ahead_of_its_pods(job: JobSeen, now: datetime) -> bool:
+def _is_ahead_of_its_pods(job: JobSeen) -> bool:
     """True when it says that its Pods have ended and they are not seen so yet, nor what they report."""
-    if job.finished_at is None or is_proven(job):
-        return False
-    return abs(now - job.finished_at) < PODS_FOLLOW  # with clocks far apart nothing is waited for
+    return job.finished_s < PODS_FOLLOW_S and not is_proven(job)
 
 
 def _ended_by_cluster(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure | None:
@@ -99,11 +97,11 @@ def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
     return Failure(reason, f"the fetcher ended with exit code {pod.exit_code} and no report", at)
 
 
-def obstacle(job: JobSeen, pod: PodSeen | None, now: datetime) -> Obstacle | None:
+def obstacle(job: JobSeen, pod: PodSeen | None) -> Obstacle | None:
     """Return what keeps the Job's Pod from starting or from ending, or None."""
     if pod is None:
         return None if job.refusal is None else Obstacle(Reason.POD_REJECTED, sanitise(job.refusal))
-    if pod.gone_by is not None and now - pod.gone_by > LATE:
+    if pod.ending_s > pod.grace_s + LATE_S:
         return Obstacle(Reason.NODE_LOST, f"node '{pod.node}' does not say that the Pod has ended")
     if pod.phase != "Pending":
         return None

@@ -82,9 +82,8 @@ def test_a_removal_that_did_nothing_is_tried_again_later(reports):
     seen = _look(gone=(GONE,), jobs=(failed,), reports=reports)
 
     assert () == decide(seen, SETTINGS).actions
-    assert (DeleteJob(failed.name, failed.uid),) == decide(
-        replace(seen, now=NOW + timedelta(seconds=31)), SETTINGS
-    ).actions
+    later = replace(seen, jobs=(replace(failed, finished_s=31.0),))
+    assert (DeleteJob(failed.name, failed.uid),) == decide(later, SETTINGS).actions
 
 
 def test_a_foreign_job_is_left_alone():
