@@ -1,4 +1,4 @@
-"""A defect of our own, planted at a line of the operator's code: raised once, there, in the middle of a look.
+"""A defect of our own, planted at a line of the operator's code: raised once, in the middle of a look.
 
 Comes in: steps (driver.py). Goes out: the lines that looks execute on the way, and the same run with a defect at one of
 them. What takes in events or looks after the queue is not part of a look.
@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -33,14 +33,16 @@ class Defect(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a function."""
+    """A line of a function, and the how manieth time that it is executed."""
 
     code: CodeType
     line: int
+    time: int = 0
 
     def __str__(self) -> str:
-        """Return where that is."""
-        return f"{Path(self.code.co_filename).relative_to(_PACKAGE)}:{self.line} in {self.code.co_qualname}"
+        """Return where and when that is."""
+        where = f"{Path(self.code.co_filename).relative_to(_PACKAGE)}:{self.line}"
+        return f"{where} in {self.code.co_qualname}, {self.time}."
 
 
 class _Tracer:
@@ -50,6 +52,7 @@ class _Tracer:
         self.places: Counter[Place] = Counter()
         self.was_there = False
         self._target = target
+        self._times = 0
 
     def __call__(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         code = frame.f_code
@@ -67,8 +70,10 @@ class _Tracer:
         # Whoever is cancelled is to end: that is how an operator is killed here.
         is_ending = isinstance(sys.exc_info()[1], asyncio.CancelledError)
         if event == "line" and frame.f_lineno == self._target.line and not is_ending:
-            self.was_there = True
-            raise Defect(str(self._target))
+            self._times += 1
+            self.was_there = self._times == self._target.time
+            if self.was_there:
+                raise Defect(str(self._target))
         return self._raise
 
 
@@ -80,9 +85,9 @@ def _is_in_look(frame: FrameType) -> bool:
 
 
 def places(steps: Steps) -> list[Place]:
-    """Return the lines that looks execute in these steps, in a fixed order."""
+    """Return the lines that looks execute in these steps, in a fixed order, each in the middle of all its times."""
     found = _play(steps, _Tracer()).places
-    return sorted(found, key=str)
+    return sorted((replace(place, time=(times + 1) // 2) for place, times in found.items()), key=str)
 
 
 def play_with(steps: Steps, place: Place) -> bool:

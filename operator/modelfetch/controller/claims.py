@@ -43,13 +43,14 @@ class Claims:
 
     def drop(self, uid: str) -> Claim:
         """Forget a fetch; returns what it held: a slot, a place in the queue, or nothing."""
-        store, _ = self._places.pop(uid, (None, None))
-        line = self._lines.get(store) if store is not None else None
-        if store is None or line is None:
+        place = self._places.get(uid)
+        if place is None:
             return "none"
-        before = line.drop(uid)
-        if not line:
+        store, _ = place
+        before = self._line(*store).drop(uid)
+        if store in self._lines and not self._lines[store]:
             del self._lines[store]
+        del self._places[uid]  # at the end: who fails before that is dropped again
         return before
 
     def slot(self, fetch: ModelFetch, stores: Mapping[str, int], limit: int = 0) -> Slot:

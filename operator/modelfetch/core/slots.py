@@ -34,13 +34,17 @@ class Line:
 
     def __init__(self) -> None:
         self._claimants: dict[str, Claimant] = {}
+        self._active: set[str] = set()
         self._turns: list[Turn] = []
-        self.running = 0
-        """Fetches that hold a slot."""
 
     def __len__(self) -> int:
         """Number of those that hold or want a slot."""
         return len(self._claimants)
+
+    @property
+    def running(self) -> int:
+        """Fetches that hold a slot."""
+        return len(self._active)
 
     @property
     def waiting(self) -> int:
@@ -53,18 +57,21 @@ class Line:
         if claimant.claim == "none":
             return
         self._claimants[claimant.uid] = claimant
-        self.running += claimant.claim == "active"
-        if claimant.claim == "waiting":
+        if claimant.claim == "active":
+            self._active.add(claimant.uid)
+        else:
             insort(self._turns, claimant.turn)
 
     def drop(self, uid: str) -> Claim:
         """Have a fetch leave the line; return what it held: a slot, a place, or nothing."""
-        claimant = self._claimants.pop(uid, None)
+        claimant = self._claimants.get(uid)
         if claimant is None:
             return "none"
-        self.running -= claimant.claim == "active"
-        if claimant.claim == "waiting":
-            del self._turns[bisect_left(self._turns, claimant.turn)]
+        self._active.discard(uid)
+        place = bisect_left(self._turns, claimant.turn)
+        if self._turns[place : place + 1] == [claimant.turn]:
+            del self._turns[place]
+        del self._claimants[uid]  # at the end: until then it may be dropped again
         return claimant.claim
 
     def grant(self, slots: int, me: Claimant) -> Slot:
