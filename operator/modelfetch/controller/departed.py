@@ -69,7 +69,7 @@ class Departed:
         while unsure := gone - confirmed:  # more may come while the server answers
             target = unsure.pop()
             if await self._is_gone(target, gone):
-                confirmed.add(target)  # for ever: no uid comes back
+                confirmed.add(target)  # for ever: a uid comes back with a backup of etcd only (F26)
         confirmed &= gone
         return tuple(sorted(confirmed, key=lambda target: (target.name, target.owner)))
 

@@ -40,7 +40,7 @@ FIRST_RESYNC_S = 15.0
 first list nobody tells, and a Job that is gone would be waited for. All was looked at just now: it looks at what has
 changed."""
 LISTING = 3.0
-"""Times that the lists of `prime` took, by which it is later: Kopf's own, of the same objects, take as long."""
+"""Times that the lists of `prime` took, by which it is later: Kopf's are of the same objects, beside other work."""
 CONFLICT_S = 1.0
 """Seconds until a resource is looked at again that has changed under a write: not a failure, so it does not grow."""
 TOO_MANY_REQUESTS = 429

@@ -122,10 +122,12 @@ async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection,
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop.work(), name=f"worker-{number}") for number in range(WORKERS)]
         tasks.append(group.create_task(loop.recorder.post_for_ever(), name="events"))
-        log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
         await _look_at_all(loop, stop)
+        log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
         tasks.append(group.create_task(resync_for_ever(loop, listed_in_s), name="resync"))
-        await _watch(loop, args, connection, stop)
+        if not stop.is_set():
+            await _watch(loop, args, connection, stop)
+        await _end_work(loop)
         for task in tasks:
             task.cancel()
 
@@ -158,11 +160,13 @@ async def _prime(loop: Loop, stop: asyncio.Event) -> float | None:
 
 async def _look_at_all(loop: Loop, stop: asyncio.Event) -> None:
     """Have all that were listed looked at before Kopf lists them, too, which takes its time and says nothing new."""
-    looking = asyncio.create_task(loop.queue.until_done(), name="looks")
+    looking = asyncio.create_task(loop.queue.until_begun(), name="looks")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait([looking, stopping], timeout=FIRST_LOOKS_S, return_when=asyncio.FIRST_COMPLETED)
-    for task in (looking, stopping):
-        task.cancel()
+    try:
+        await asyncio.wait([looking, stopping], timeout=FIRST_LOOKS_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (looking, stopping):
+            task.cancel()
 
 
 async def _watch(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:

@@ -121,9 +121,10 @@ class KeyedQueue(Generic[Key]):
         while self._in_work:
             await self._next_end()
 
-    async def until_done(self) -> None:
-        """Wait until no key is in work and none is ready to be."""
-        while self._in_work or self._waiting:
+    async def until_begun(self) -> None:
+        """Wait until every key that is ready now has been given out; others may come meanwhile."""
+        now = asyncio.get_running_loop().time()
+        while self._waiting and next(iter(self._waiting.values())) <= now:
             await self._next_end()
 
     async def _next_end(self) -> None:
