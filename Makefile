@@ -106,7 +106,7 @@ tools: setup ## Build Helm for the tests of the chart, where there is none (cold
 disk-tools: ## Install xfsprogs as root where apt is, for the tests that cut the power; else nothing
 	@scripts/disk-tools.sh
 
-node-tools: ## Install containerd, runc, buildah and the like as root where apt is, for make e2e; else nothing
+node-tools: ## Install containerd, runc, buildah and the like as root where apt is, for a real node; else nothing
 	@scripts/node-tools.sh
 
 lock: ## Write requirements/ again from pyproject.toml

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a real node is made of (make e2e), where something is missing, this runs as root and apt is there. Else
-# nothing is done: `make e2e` then says what it lacks.
+# Installs what a real node is made of (make e2e, make test), where something is missing, this runs as root and apt is
+# there. Else nothing is done: its tests then say what is missing.
 set -euo pipefail
 
 packages=(containerd runc containernetworking-plugins buildah debootstrap busybox-static iproute2)

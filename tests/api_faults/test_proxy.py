@@ -281,8 +281,9 @@ def test_a_client_that_never_says_hello_leaves_nothing(authority):
     """Its connection is none of the server's until TLS has begun: a killed operator leaves such ones, too."""
     with proxied(Proxy(Connection("https://127.0.0.1:1"), Plan()), authority) as way:
         url = urlsplit(way.server)
-        silent = socket.create_connection((url.hostname, url.port))
-        with socket.create_connection((url.hostname, url.port)) as other:  # whoever came before it has been let in
+        silent = socket.create_connection((url.hostname, url.port), timeout=10)
+        with socket.create_connection((url.hostname, url.port), timeout=10) as other:
+            # Whoever came before it has been let in by now.
             other.shutdown(socket.SHUT_WR)
             assert other.recv(1) == b""
     gc.collect()  # what is not closed warns now, and a warning fails

@@ -4,6 +4,7 @@ Comes in: the summary of a cluster that is nobody else's. Goes out: `Plane`. Wha
 and so its address.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -63,11 +64,10 @@ class Plane:
 
     def etcd(self, path: str, **request: Any) -> dict[str, Any]:
         """Return what etcd's gateway for JSON answers (etcd.io/docs, "gRPC gateway")."""
-        client = _UnixClient("localhost", self._folder / "etcd.sock")
-        client.request("POST", f"/v3/{path}", json.dumps(request))
-        with client.getresponse() as answer:
-            said = answer.read()
-        client.close()
+        with contextlib.closing(_UnixClient("localhost", self._folder / "etcd.sock")) as client:
+            client.request("POST", f"/v3/{path}", json.dumps(request))
+            with client.getresponse() as answer:
+                said = answer.read()
         assert answer.status == 200, said
         return dict(json.loads(said))
 
@@ -94,8 +94,10 @@ class _UnixClient(http.client.HTTPConnection):
         self.sock.settimeout(_ANSWER_WITHIN_S)
         # A socket's path has 107 characters at most, and the state folder may be deep.
         folder = os.open(self._path.parent, os.O_PATH)
-        self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        os.close(folder)
+        try:
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        finally:
+            os.close(folder)
 
 
 def _command(program: Program) -> list[str | Path]:

@@ -246,7 +246,8 @@ def test_f33_answers_from_an_older_revision(ground):
             Rule(Match("watch", kind), Close(3), times=3),
             Rule(Match("watch", kind), TimeTravel(back), nth=2, times=2),
         )
-    ground.fetch(*NAMES[:4])
+    ground.fetch(*NAMES[:4], meeting=0)
+    until(lambda: all(ground.proxy.plan.met()), lambda: f"{ground.proxy.plan.met()}")
     ground.proxy.plan.clear()
     ground.world.kubectl("delete", "modelfetch", "m0")
     wait_settled(ground.world)

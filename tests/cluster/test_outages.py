@@ -5,6 +5,7 @@ running operator, process node and fetcher. So no watch of the test's own tells 
 """
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -58,8 +59,17 @@ class Ground:
         if not self.operator.is_running():
             self.operator.start()
 
-    def expect_published_once(self, *names: str) -> None:
-        """Each becomes Ready by its first attempt, its bytes are there, and nothing else is."""
+    def until_said(self, words: str) -> None:
+        """Return when the operator, or the one after it, has said this."""
+
+        def has_said() -> bool:
+            self.keep_up()
+            return words in self.operator.said()
+
+        until(has_said, self.operator.said)
+
+    def wait_ended(self, *names: str) -> dict[str, Object]:
+        """Return the statuses of these once all are Ready or Failed."""
         found: dict[str, Object] = {}
 
         def have_ended() -> bool:
@@ -68,6 +78,11 @@ class Ground:
             return all(status.get("phase") in ("Ready", "Failed") for status in found.values())
 
         until(have_ended, lambda: f"{found}\n{self.operator.said()}")
+        return found
+
+    def expect_published_once(self, *names: str) -> None:
+        """Each becomes Ready by its first attempt, its bytes are there, and no private file is left."""
+        found = self.wait_ended(*names)
         assert dict.fromkeys(names, ("Ready", 1)) == {n: (s["phase"], s["attempt"]["number"]) for n, s in found.items()}
         assert sorted(names) == sorted(map(_fetch_of, self.world.all("jobs", "-l", "modelfetch.io/task=fetch")))
         assert [] == [name for name in names if not (self.world.published(name) / "model.safetensors").exists()]
@@ -92,7 +107,8 @@ def hub() -> Iterator[FixtureHub]:
 def ground(hub: FixtureHub, tmp_path: Path) -> Iterator[Ground]:
     """The cluster, its operator and whatever they left are gone afterwards."""
     parts = Parts(hub=False, operator=False)
-    with cluster(f"test-outage-{os.getpid()}", parts, os.environ, datetime.now(UTC), print) as summary:
+    name = f"test-outage-{hashlib.sha256(bytes(Path(__file__))).hexdigest()[:6]}"  # what is left of it goes first
+    with cluster(name, parts, os.environ, datetime.now(UTC), print) as summary:
         world = make_world(summary, Workspace("outage", tmp_path / "volume"), Recorder())
         operator = OperatorProcess(summary, tmp_path / "operator.log")
         with contextlib.ExitStack() as stack:
@@ -129,7 +145,7 @@ def test_f13_the_server_is_down_for_longer_than_a_leader_may_write(ground):
     ground.download("a")
     ground.plane.kill(SERVER)
     ground.hub.rules.clear()
-    ended = ground.operator.wait_ended()
+    ended = ground.operator.wait_ended(within_s=60.0)
     ground.plane.start(SERVER)
     ground.operator.start()
 
@@ -144,7 +160,7 @@ def test_f25_a_full_etcd(ground):
     ground.plane.start(ETCD, flags=(f"--quota-backend-bytes={QUOTA}",))
     ground.plane.start(SERVER)
     _fill(ground.world)
-    until(lambda: FULL in ground.operator.said(), ground.operator.said)
+    ground.until_said(FULL)
     ground.hub.rules.clear()
     _make_room(ground.world, ground.plane)
     ground.fetch("b")
@@ -153,13 +169,13 @@ def test_f25_a_full_etcd(ground):
 
 
 def test_f26_an_etcd_from_a_backup(ground, tmp_path):
-    """It knows nothing of what came since; what it knows stays as it was, and what it does not is fetched by nobody."""
+    """It knows nothing of what came since: that is fetched anew when somebody asks; what it knows stays as it was."""
     ground.operator.start_and_wait()
     ground.fetch("a")
     ground.world.wait_phase("a", "Ready")
     ground.plane.back_up(tmp_path / "backup")
     ground.fetch("b")
-    ground.world.wait_phase("b", "Ready")
+    ground.wait_ended("b")
     ground.plane.restore(tmp_path / "backup")
     ground.fetch("b", "c")
 
