@@ -126,7 +126,7 @@ def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
     # A removal that names none of its targets has done nothing; made anew at once, it would be again and again.
     if report is None or not report.ok or (job.task == "remove" and not report.owners):
         if job.finished_s < JOB_RETRY_S:
-            return _decision(seen, again_s=JOB_RETRY_S - job.finished_s, settled=False)
+            return _decision(seen, again_s=max(JOB_RETRY_S - job.finished_s, 1.0), settled=False)
         return _decision(seen, (DeleteJob(job.name, job.uid),), again_s=5.0, settled=False)
     decision = _decision(seen, (DeleteJob(job.name, job.uid),), again_s=1.0, settled=False)
     owners = tuple(RemovalTarget(**entry.model_dump()) for entry in report.owners)

@@ -82,6 +82,8 @@ def test_a_removal_that_did_nothing_is_tried_again_later(reports):
     seen = _look(gone=(GONE,), jobs=(failed,), reports=reports)
 
     assert () == decide(seen, SETTINGS).actions
+    nearly = replace(seen, jobs=(replace(failed, finished_s=30.0 - 1e-9),))
+    assert decide(nearly, SETTINGS).again_at >= NOW + timedelta(seconds=1)  # no moment is so short that it is none
     later = replace(seen, jobs=(replace(failed, finished_s=31.0),))
     assert (DeleteJob(failed.name, failed.uid),) == decide(later, SETTINGS).actions
 
