@@ -85,9 +85,15 @@ def _event_loop() -> Iterator[Callable[[Coroutine[Any, Any, Result]], Result]]:
 
 async def _settle() -> None:
     """Nothing is left on the loop: connections in the middle of TLS's handshake are none of the server's, but tasks."""
+    await _rounds()  # a task that has not begun would leave its socket open
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for _ in range(5):  # sockets of broken connections are closed in the next rounds
+    await _rounds()
+
+
+async def _rounds() -> None:
+    """Let begin what was accepted, and close what was broken off: that is done in the next rounds of the loop."""
+    for _ in range(5):
         await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """The programs of a control plane as a test treats them: killed, started again, on data of another day.
 
-Comes in: the summary of a cluster that is nobody else's. Goes out: `Plane`. What is started again has its command line,
-and so its address.
+Comes in: the summary of a cluster that is nobody else's, with a process node. Goes out: `Plane`. What is started again
+has its command line, and so its address.
 """
 
 import contextlib
@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from modelfetch.devcluster.processes import Program
+from modelfetch.devcluster.programs import NODE
 from modelfetch.devcluster.state import find_state
 from modelfetch.devcluster.summary import Summary
 from modelfetch.kube.connection import from_kubeconfig
 from tests.cluster.world import until
 
-SERVER, ETCD = "kube-apiserver", "etcd"
+SERVER, ETCD, CONTROLLERS = "kube-apiserver", "etcd", "kube-controller-manager"
+_FOLLOWERS = (CONTROLLERS, NODE)
 _ANSWER_WITHIN_S = 10.0
 
 
 class Plane:
-    """etcd and the API server of one cluster."""
+    """etcd, the API server, and those who follow it: the controllers and the node."""
 
     def __init__(self, summary: Summary) -> None:
         state = find_state(summary.name, os.environ)
@@ -33,7 +35,7 @@ class Plane:
         self._connection = from_kubeconfig(Path(summary.kubeconfig))
         self._folder, self._processes = state.folder, state.processes()
         self._programs = {program.name: program for program in self._processes.recorded()}
-        self._commands = {name: _command(self._programs[name]) for name in (SERVER, ETCD)}
+        self._commands = {name: _command(self._programs[name]) for name in (SERVER, ETCD, *_FOLLOWERS)}
 
     def kill(self, *names: str) -> None:
         """Afterwards these have ended by SIGKILL."""
@@ -56,11 +58,16 @@ class Plane:
         self.start(ETCD, SERVER)
 
     def restore(self, backup: Path) -> None:
-        """Afterwards the cluster is what it was at `back_up`; nobody was told."""
-        self.kill(SERVER, ETCD)
+        """Afterwards the cluster is what it was at `back_up`.
+
+        As etcd's manual for a restore says, what keeps a memory of its own is started again: all but the operator, to
+        whom nobody has told anything.
+        """
+        self.kill(*_FOLLOWERS, SERVER, ETCD)
         shutil.rmtree(self._folder / "etcd")
         shutil.copytree(backup, self._folder / "etcd")
         self.start(ETCD, SERVER)
+        self.start(*_FOLLOWERS)
 
     def etcd(self, path: str, **request: Any) -> dict[str, Any]:
         """Return what etcd's gateway for JSON answers (etcd.io/docs, "gRPC gateway")."""
