@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from modelfetch.devcluster.processes import Program
 from modelfetch.devcluster.programs import NODE
 from modelfetch.devcluster.state import find_state
 from modelfetch.devcluster.summary import Summary
-from modelfetch.kube.connection import from_kubeconfig
 from tests.cluster.world import until
 
 SERVER, ETCD, CONTROLLERS = "kube-apiserver", "etcd", "kube-controller-manager"
@@ -32,7 +32,7 @@ class Plane:
     def __init__(self, summary: Summary) -> None:
         state = find_state(summary.name, os.environ)
         assert state is not None
-        self._connection = from_kubeconfig(Path(summary.kubeconfig))
+        self._kubectl = [summary.kubectl, "--kubeconfig", summary.kubeconfig]
         self._folder, self._processes = state.folder, state.processes()
         self._programs = {program.name: program for program in self._processes.recorded()}
         self._commands = {name: _command(self._programs[name]) for name in (SERVER, ETCD, *_FOLLOWERS)}
@@ -79,16 +79,8 @@ class Plane:
         return dict(json.loads(said))
 
     def _is_ready(self) -> bool:
-        server = self._connection.server.removeprefix("https://")
-        client = http.client.HTTPSConnection(server, context=self._connection.ssl_context(), timeout=_ANSWER_WITHIN_S)
-        try:
-            client.request("GET", "/readyz", headers={"Authorization": f"Bearer {self._connection.bearer()}"})
-            with client.getresponse() as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-        finally:
-            client.close()
+        ask = ["get", "--raw", "/readyz", f"--request-timeout={_ANSWER_WITHIN_S:g}s"]
+        return subprocess.run([*self._kubectl, *ask], capture_output=True, check=False).returncode == 0
 
 
 class _UnixClient(http.client.HTTPConnection):

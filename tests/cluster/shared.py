@@ -25,10 +25,15 @@ from modelfetch.kube.connection import from_kubeconfig
 _FOLDER = Path(__file__).parent
 
 
+def cluster_name(kind: str) -> str:
+    """Return the name of this checkout's cluster of a kind: the next one under it removes what is left of the last."""
+    return f"test-{kind}-{hashlib.sha256(bytes(_FOLDER)).hexdigest()[:6]}"
+
+
 @contextlib.contextmanager
 def shared_cluster(kind: str, flags: Sequence[str], holders_file: Path) -> Iterator[Summary]:
     """Yield the cluster of `kind`, which `up` starts with `flags` if it does not run. Each kind has its own file."""
-    name = f"test-{kind}-{hashlib.sha256(bytes(_FOLDER)).hexdigest()[:6]}"
+    name = cluster_name(kind)
     with holders_file.open() as holders:
         with _gate():
             if _nobody_holds(holders):

@@ -4,8 +4,6 @@ Each test has a cluster of its own, which nobody else uses; etcd and the API ser
 running operator, process node and fetcher. So no watch of the test's own tells what was: what is left is looked at.
 """
 
-import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.outcome import left_by, wait_settled
 from tests.cluster.plane import ETCD, SERVER, Plane
 from tests.cluster.recorder import Recorder
+from tests.cluster.shared import cluster_name
 from tests.cluster.world import Object, World, make_world, repo, slow, until
 
 MIB = 1 << 20
@@ -107,13 +106,11 @@ def hub() -> Iterator[FixtureHub]:
 def ground(hub: FixtureHub, tmp_path: Path) -> Iterator[Ground]:
     """The cluster, its operator and whatever they left are gone afterwards."""
     parts = Parts(hub=False, operator=False)
-    name = f"test-outage-{hashlib.sha256(bytes(Path(__file__))).hexdigest()[:6]}"  # what is left of it goes first
-    with cluster(name, parts, os.environ, datetime.now(UTC), print) as summary:
+    with cluster(cluster_name("outage"), parts, os.environ, datetime.now(UTC), print) as summary:
         world = make_world(summary, Workspace("outage", tmp_path / "volume"), Recorder())
         operator = OperatorProcess(summary, tmp_path / "operator.log")
-        with contextlib.ExitStack() as stack:
-            stack.callback(operator.kill)
-            yield Ground(world, operator, Plane(summary), hub)
+        yield Ground(world, operator, Plane(summary), hub)
+        operator.kill()
 
 
 def test_f13_the_server_is_down_at_the_start(ground):

@@ -7,7 +7,6 @@ Each test has the mark `case(what, reason)`: what happens, and the reason of doc
 with the mark `short` are a part of `make test`. Where there can be no real node each is skipped, and says why.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from modelfetch.devcluster.realnode.network import POD_NETWORK
 from modelfetch.devcluster.realnode.node import ADDRESS, RealNode, real_node
 from modelfetch.devcluster.realnode.requirements import missing
 from tests.cluster.chart import CHART, NAMESPACE, RELEASE, helm
+from tests.cluster.shared import cluster_name
 from tests.cluster.test_resume import WEIGHTS
 from tests.cluster.world import World, new_world
 from tests.e2e.volumes import LocalWorkspace
@@ -81,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def node() -> Iterator[RealNode]:
     """A Ready node, and the operator on it: installed by the chart, from the image that Containerfile makes."""
-    name = f"e2e-{hashlib.sha256(bytes(_FOLDER)).hexdigest()[:6]}"
+    name = cluster_name("e2e")
     with real_node(name, os.environ, datetime.now(UTC), lambda line: print(line, file=sys.stderr)) as made:  # noqa: T201
         _install_operator(made)
         yield made
