@@ -15,8 +15,8 @@ from modelfetch.reasons import Reason
 TERMINATION_LIMIT = 4096
 """Bytes that a kubelet keeps of a termination message."""
 
-Step = Literal["Resolving", "Downloading", "Verifying", "Publishing", "Removing", "Surveying"]
-"""What the program is at; the last two are those of the Jobs that work on the store itself."""
+Step = Literal["Resolving", "Downloading", "Verifying", "Publishing", "Removing", "Surveying", "Checking"]
+"""What the program is at; the last three are those of the Jobs that work on the store itself."""
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """A number that a status can hold: the API server refuses larger ones."""
@@ -98,6 +98,8 @@ class Report(_Model):
     owners: tuple[Owner, ...] = ()
     """Of a removal: whose trees are gone now. Of a survey: whose trees belong to nobody living (the first of them, as
     many as a termination message holds; none means that the volume is clean)."""
+    missing: tuple[Annotated[str, Field(max_length=64)], ...] = ()
+    """Of a check: which of the models it was to look for are not there (the first of them, as many as fit)."""
 
     def line(self) -> str:
         """Return this report as one line of JSON without a line end."""

@@ -82,6 +82,12 @@ class OperatorProcess:
         """Whether it was started and has not ended by itself."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
     def rss_mib(self) -> float:
         """Return its resident memory."""
         assert self._process is not None

@@ -1,4 +1,4 @@
-"""The control plane itself goes: the API server, its etcd, and what etcd knew. By the rows of docs/faults.md.
+"""The ground goes: the API server, its etcd, what etcd knew, definitions, a namespace. By the rows of docs/faults.md.
 
 Each test has a cluster of its own, which nobody else uses; etcd and the API server are killed and started again under a
 running operator, process node and fetcher. So no watch of the test's own tells what was: what is left is looked at.
@@ -7,7 +7,7 @@ running operator, process node and fetcher. So no watch of the test's own tells 
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from modelfetch.devcluster.cluster import cluster
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
-from modelfetch.devcluster.parts import Parts
+from modelfetch.devcluster.parts import OPERATOR_NAMESPACE, Parts
 from modelfetch.devcluster.workspace import Workspace
+from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.outcome import left_by, wait_settled
 from tests.cluster.plane import ETCD, SERVER, Plane
@@ -26,6 +27,7 @@ from tests.cluster.recorder import Recorder
 from tests.cluster.shared import cluster_name
 from tests.cluster.world import Object, World, make_world, repo, slow, until
 
+CRDS = Path(__file__).parents[2] / "crds"
 MIB = 1 << 20
 QUOTA = 24 * MIB
 """Of etcd; an empty cluster with its definitions has a few."""
@@ -113,6 +115,14 @@ def ground(hub: FixtureHub, tmp_path: Path) -> Iterator[Ground]:
         operator.kill()
 
 
+@pytest.fixture
+def waiting(ground: Ground, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """Another replica, which has not started yet."""
+    made = OperatorProcess(ground.world.summary, tmp_path / "waiting.log", "waiting")
+    yield made
+    made.kill()
+
+
 def test_f13_the_server_is_down_at_the_start(ground):
     """The operator waits for it, and says so; then everything goes as ever."""
     ground.plane.kill(SERVER)
@@ -177,6 +187,78 @@ def test_f26_an_etcd_from_a_backup(ground, tmp_path):
     ground.fetch("b", "c")
 
     ground.expect_published_once("a", "b", "c")
+
+
+def test_f26_a_fetch_that_was_deleted_since_the_backup(ground, waiting, tmp_path):
+    """It is there again, and says Ready; who leads finds that its files have gone, says so, and fetches them."""
+    ground.operator.start_and_wait()
+    ground.fetch("a", "b")
+    before = ground.wait_ended("a", "b")
+    ground.plane.back_up(tmp_path / "backup")
+    tree = ground.world.published("b")
+    ground.world.kubectl("delete", "modelfetch", "b")
+
+    def is_removed():
+        ground.keep_up()
+        return not tree.exists()
+
+    until(is_removed, ground.operator.said)
+    waiting.start()
+    until(lambda: "waits to lead" in waiting.said(), waiting.said)
+    ground.plane.restore(tmp_path / "backup")
+
+    def is_fetched_again():
+        ground.keep_up()
+        status = ground.world.status("b")
+        return status["attempt"]["number"] == 2 and status["phase"] == "Ready"
+
+    until(is_fetched_again, lambda: f"{ground.world.status('b')}\n{ground.operator.said()}\n{waiting.said()}")
+    assert before["a"] == ground.world.status("a")
+    assert (ground.world.published("b") / "model.safetensors").exists()
+    until(lambda: "modelfetch.io/check-published" not in _lease(ground.world), lambda: str(_lease(ground.world)))
+
+
+def test_f96_the_namespace_goes_in_mid_download(ground, tmp_path):
+    """It is gone with all that was in it: nothing of ours holds it, and other namespaces see nothing of that."""
+    ground.download("a")
+    pid = ground.operator.pid
+    ground.world.kubectl("delete", "namespace", ground.world.namespace, "--timeout=60s")
+    ground.hub.rules.clear()
+    elsewhere = replace(
+        ground, world=make_world(ground.world.summary, Workspace("f96", tmp_path / "other"), Recorder())
+    )
+    elsewhere.fetch("a")
+
+    elsewhere.expect_published_once("a")
+    assert pid == ground.operator.pid
+
+
+def test_f96_the_definitions_go_in_mid_download(ground):
+    """With them go all fetches; once they are there again, what is applied anew is fetched, and the old Jobs go."""
+    ground.download("a")
+    before, pid = ground.world.all("jobs,pods"), ground.operator.pid
+    kinds = [f"{kind.plural}.{kind.group}" for kind in (MODELFETCHES, MODELSTORES)]
+    stores = ground.world.kubectl("get", "modelstores", "-o", "json")
+    ground.world.kubectl("delete", "crd", *kinds, "--timeout=60s")
+    ground.hub.rules.clear()
+    ground.world.kubectl("apply", "-f", str(CRDS))
+    ground.world.kubectl("wait", "--for=condition=Established", "crd", *kinds)
+    for body in json.loads(stores)["items"]:
+        meta = {"name": body["metadata"]["name"]}
+        ground.world.apply({key: body[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": meta})
+    ground.fetch("a")
+
+    assert ("Ready", pid) == (ground.wait_ended("a")["a"]["phase"], ground.operator.pid)
+    assert (ground.world.published("a") / "model.safetensors").exists()
+    old = {body["metadata"]["uid"] for body in before}
+    # By Kubernetes' garbage collector, which knows no owners of a kind that is not defined.
+    until(lambda: old.isdisjoint(body["metadata"]["uid"] for body in ground.world.all("jobs,pods")), lambda: str(old))
+
+
+def _lease(world: World) -> Object:
+    """Return the annotations of the operator's Lease."""
+    body = json.loads(world.kubectl("get", "lease", "-n", OPERATOR_NAMESPACE, "modelfetch-operator", "-o", "json"))
+    return dict(body["metadata"].get("annotations") or {})
 
 
 def _fill(world: World) -> None:

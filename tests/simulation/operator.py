@@ -24,7 +24,9 @@ START_RETRY_S = 5.0
 class Operator:
     """Lists, watches and works, from now on until it is killed."""
 
-    def __init__(self, server: Server, cluster: Cluster, clock: VirtualClock) -> None:
+    def __init__(self, server: Server, cluster: Cluster, clock: VirtualClock, lease_asks: str = "") -> None:
+        """`lease_asks` is with what words its Lease asks to look for what is Ready."""
+        self._lease_asks = lease_asks
         self.connection = Connection(server, cluster)
         self.stalled: set[str] = set()
         """Kinds whose watch brings nothing at the moment."""
@@ -45,7 +47,14 @@ class Operator:
             except KubeError:
                 await asyncio.sleep(START_RETRY_S)
         self._tasks += [asyncio.create_task(self._loop.work()) for _ in range(WORKERS)]
+        await self._loop.queue.until_begun()
+        self._loop.has_looked = True
         await resync_for_ever(self._loop)
+
+    @property
+    def has_checked(self) -> bool:
+        """Whether it has looked for all that was Ready; it is asked now and then, as by its Lease."""
+        return self._loop.has_checked(self._lease_asks)
 
     def kill(self) -> None:
         """End it where it is; what it has sent and the server has not seen is lost."""

@@ -7,10 +7,10 @@ the Pod is deleted by force or its node is lost, until somebody ends it.
 from dataclasses import dataclass
 from typing import Literal
 
-from modelfetch.api.order import FetchOrder, Order, RemoveOrder
+from modelfetch.api.order import CheckOrder, FetchOrder, Order, RemoveOrder
 from modelfetch.controller.pace import Clock
 from modelfetch.reasons import Reason
-from modelfetch.report import Artifact, Owner, Progress, Report, Resolved, Step
+from modelfetch.report import Artifact, Progress, Report, Resolved, Step
 from tests.simulation.volume import Volume
 
 End = Literal["done", "failed", "silent", "crashed", "oom"]
@@ -66,7 +66,7 @@ class Process:
         if self.plan.end != "done" and self._step >= self.plan.at_step:
             return self._end_badly(clock)
         if not isinstance(self.order, FetchOrder):
-            return Exit(0, self._report(clock, ok=True, owners=self._tend()).line())
+            return Exit(0, self._report(clock, ok=True, **self._tend()).line())
         if self.step == "Publishing":
             self.artifact = self.volume.publish(self.order, self.spec_hash, self._commit)
             if self.plan.end != "done":
@@ -106,8 +106,10 @@ class Process:
         resolved = Resolved(revision="main", commit=self._commit, total_bytes=2048, file_count=1)
         return {"resolved": resolved, "progress": Progress(bytes_total=2048, bytes_done=512 * self._step)}
 
-    def _tend(self) -> tuple[Owner, ...]:
+    def _tend(self) -> dict[str, object]:
         assert not isinstance(self.order, FetchOrder)
+        if isinstance(self.order, CheckOrder):
+            return {"missing": self.volume.check(self.order)}
         if isinstance(self.order, RemoveOrder):
-            return self.volume.remove(self.order.targets)
-        return self.volume.survey(self.order)
+            return {"owners": self.volume.remove(self.order.targets)}
+        return {"owners": self.volume.survey(self.order)}

@@ -7,8 +7,8 @@ tree is durable and right is shown in tests/crash; here it is there, or it is no
 import hashlib
 from dataclasses import dataclass, field
 
-from modelfetch.api.order import FetchOrder, RemovalTarget, SurveyOrder
-from modelfetch.core.store import owner_mark
+from modelfetch.api.order import CheckOrder, FetchOrder, RemovalTarget, SurveyOrder
+from modelfetch.core.store import owner_mark, published_mark
 from modelfetch.report import Artifact, Owner
 
 
@@ -68,6 +68,12 @@ class Volume:
             if not model.retain:
                 found[model.owner] = Owner(namespace=order.namespace, name=name, owner=model.owner)
         return tuple(owner for uid, owner in sorted(found.items()) if owner_mark(uid) not in order.live)
+
+    def check(self, order: CheckOrder) -> tuple[str, ...]:
+        """Return which of these models are not here."""
+        models = self.models.values()
+        here = {published_mark(model.owner, digest) for model in models for digest in model.trees.values()}
+        return tuple(mark for mark in order.published if mark not in here)
 
     def owners(self) -> set[str]:
         """Return the uids of all who have something here that is not to be retained."""

@@ -59,6 +59,8 @@ class World:
         self.trouble: deque[str] = deque()
         """What happens to the next requests, in this order."""
         self.store_was_deleted = False
+        self.lease_asks = ""
+        """With what words the Lease asks to look for what is Ready, which may not be there."""
         self.volumes_made: Counter[str] = Counter()
         """How many volumes each claim has had after its first."""
         self.happened: Counter[str] = Counter()
@@ -105,6 +107,9 @@ class World:
 
     def check(self) -> None:
         """Raise Broken where an invariant does not hold, or a reconcile met what it should not."""
+        if self.lease_asks and any(operator.has_checked for operator in self.operators):
+            self.lease_asks = ""
+        self.oracle.is_unchecked = bool(self.lease_asks)
         self.oracle.check()
         if self._failures.told:
             raise Broken(f"a reconcile failed: {self._failures.told.pop()}")
@@ -206,7 +211,8 @@ class World:
         """One more operator runs."""
         if self.operators:
             self.oracle.is_alone = self.oracle.is_strict = False
-        self.operators.append(Operator(self.server, self.cluster, self._operators_clock))
+        operator = Operator(self.server, self.cluster, self._operators_clock, lease_asks=self.lease_asks)
+        self.operators.append(operator)
 
     def kill(self, operator: Operator) -> None:
         """An operator is gone, with all that it knew."""

@@ -142,7 +142,17 @@ class SurveyOrder(_Model):
     """First 12 hex digits of the SHA-256 of each living owner's uid."""
 
 
-Order = FetchOrder | RemoveOrder | SurveyOrder
+class CheckOrder(_Model):
+    """Tell which of these published models of `namespace` are not on the volume, whole; changes nothing."""
+
+    task: Literal["check"] = "check"
+    root: str = ""
+    namespace: str
+    published: tuple[str, ...]
+    """`<owner>:<manifest>` of each: the owner as in a survey, and the first 12 hex digits of its manifest's digest."""
+
+
+Order = FetchOrder | RemoveOrder | SurveyOrder | CheckOrder
 _ADAPTER: TypeAdapter[Order] = TypeAdapter(
     Annotated[Order, Field(discriminator="task")], config=ConfigDict(defer_build=True)
 )

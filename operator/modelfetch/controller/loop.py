@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from modelfetch.api.store import ModelStore
+from modelfetch.controller import checks
 from modelfetch.controller.apply import Applier, Refused
+from modelfetch.controller.checks import Checks
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.departed import Departed
 from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
@@ -73,7 +75,10 @@ class Loop:
         self._clock = clock
         self._claims = Claims()
         self._inventories: Inventories[Key] = Inventories()
-        self._observer = Observer(kube, self.mirror, self._claims, clock, settings.namespace_slots)
+        self.checks = Checks(self.mirror, clock)
+        self.has_looked = False
+        """Whether all that was there at the start was looked at, as far as it was possible."""
+        self._observer = Observer(kube, self.mirror, self._claims, self.checks, clock, settings.namespace_slots)
         self._applier = Applier(kube, self._intake.learned)
         self.recorder = EventRecorder(kube, clock)
         self._written: dict[str, float] = {}
@@ -116,6 +121,19 @@ class Loop:
             if recorded is not None and recorded != store_core.inventory(self._owners(key_of(MODELSTORES, body))):
                 self._surveys[key_of(MODELSTORES, body)] = ""
         self._intake.wake_all()
+
+    def has_checked(self, words: str) -> bool:
+        """Return whether all that said Ready was looked for on its volume since `words` asked for it; else begin.
+
+        Until all were looked at once nothing begins: what Jobs of the past report is told by then, too.
+        """
+        if words == self.checks.id:
+            return self.checks.is_done
+        if self.has_looked:
+            for store in self.checks.begin(words):
+                log.info("looks for what is Ready on the volume", extra=_about(store))
+                self.queue.add(store)
+        return False
 
     def _owners(self, store: Key) -> frozenset[str]:
         fetches = self.mirror.fetches_of_store(store.namespace, store.name)
@@ -297,6 +315,7 @@ class Loop:
             self._surveys[key] = decision.survey
         if decision.surveyed:
             self._surveys.pop(key, None)
+        self._note_check(key, decision)
         for action in decision.actions:
             await self._act_for_store(key, action)
         status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True) if decision.status else None
@@ -304,6 +323,17 @@ class Loop:
         await self._say(MODELSTORES, key, observed.store.metadata, status)
         for fetch in self._inventories.written(key, decision.counted):
             self.queue.add(fetch)
+
+    def _note_check(self, key: Key, decision: store_core.StoreDecision) -> None:
+        if decision.check is not None:
+            self.checks.asks(key, decision.check, decision.asked)
+        if decision.unanswered:
+            self.checks.failed(key)
+            log.warning("a check has failed", extra=_about(key, again_in_s=checks.RETRY_S))
+        if decision.checked is not None:
+            for lost in self.checks.answered(key, decision.checked, decision.missing):
+                log.warning("what is Ready is not on the volume", extra=_about(lost, store=key.name))
+                self.queue.add(lost)
 
     async def _act_for_store(self, key: Key, action: Action) -> None:
         """What was refused a moment ago is not asked for again, whatever else has the store looked at."""

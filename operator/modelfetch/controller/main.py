@@ -99,7 +99,7 @@ async def _lead(
     loop: Loop, leadership: Leadership | Alone, operating: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> None:
     """Operate while this replica leads and is not asked to stop; the Lease is nobody's afterwards."""
-    keeping = asyncio.create_task(leadership.keep(), name="lease")
+    keeping = asyncio.create_task(leadership.keep(loop.has_checked), name="lease")
     working = asyncio.create_task(operating, name="operate")
     try:
         await _until_stopped(stop, (keeping, working))
@@ -123,6 +123,7 @@ async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection,
         tasks = [group.create_task(loop.work(), name=f"worker-{number}") for number in range(WORKERS)]
         tasks.append(group.create_task(loop.recorder.post_for_ever(), name="events"))
         await _look_at_all(loop, stop)
+        loop.has_looked = True
         log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
         tasks.append(group.create_task(resync_for_ever(loop, listed_in_s), name="resync"))
         if not stop.is_set():

@@ -11,9 +11,10 @@ from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import ModelStore
+from modelfetch.controller.checks import Checks
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.complaints import Complaints
-from modelfetch.controller.mirror import Key, Mirror, Object, controller_of
+from modelfetch.controller.mirror import Key, Mirror, Object, controller_of, key_of
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.controller.silences import Silences
 from modelfetch.controller.since import Since
@@ -48,11 +49,14 @@ LOG_BYTES = 16 * 1024
 class Observer:
     """Looks at one resource at a time."""
 
-    def __init__(self, kube: Kube, mirror: Mirror, claims: Claims, clock: Clock, namespace_slots: int = 0) -> None:
+    def __init__(
+        self, kube: Kube, mirror: Mirror, claims: Claims, checks: Checks, clock: Clock, namespace_slots: int = 0
+    ) -> None:
         """`namespace_slots` are how many fetches may run in a namespace, 0 for as many as its stores allow."""
         self._kube = kube
         self._mirror = mirror
         self._claims = claims
+        self._checks = checks
         self._namespace_slots = namespace_slots
         self._clock = clock
         self._budget = Budget(READS_PER_S, clock.monotonic)
@@ -87,6 +91,7 @@ class Observer:
             reports=reports,
             slot=self._slot(fetch, store),
             running=self._claims.running,
+            is_lost=self._checks.is_lost(body),
             predecessor_runs=self._predecessor_runs(meta),
         )
 
@@ -242,7 +247,7 @@ class Observer:
         bodies = [
             job
             for job in self._mirror.jobs_of_store(meta.namespace, jobs.label_value(meta.name))
-            if (job["metadata"].get("labels") or {}).get(jobs.TASK_LABEL) in ("remove", "survey")
+            if (job["metadata"].get("labels") or {}).get(jobs.TASK_LABEL) in ("remove", "survey", "check")
         ]
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         fetches = self._mirror.fetches_of_store(meta.namespace, meta.name)
@@ -260,6 +265,8 @@ class Observer:
             writing=writing | await self._writing_unseen(meta.namespace, unsure),
             living=living,
             survey=survey,
+            check_id=self._checks.id,
+            unchecked=self._checks.unchecked(key_of(MODELSTORES, body)),
             jobs=seen,
             reports=reports,
         )

@@ -67,6 +67,25 @@ def is_being_deleted(look: Look) -> FetchDecision | None:
     return Decision(actions, claim="active" if actions else "none")
 
 
+def files_are_gone(look: Look) -> FetchDecision | None:
+    """What was published was looked for and is not there: an attempt that runs fetches it, else the next one does.
+
+    Before anything else is said, that the spec is invalid or suspended: afterwards the report of the Job that published
+    it must be no word for it any more.
+    """
+    outcome, artifact, job = look.outcome, look.status.artifact, look.job
+    if not look.seen.is_lost or artifact is None:
+        return None
+    told = (artifact.digest, artifact.published_at)
+    if isinstance(outcome, Published) and (outcome.artifact.digest, timestamp(outcome.at)) != told:
+        return None  # what a later Job has published since is there
+    runs = job is not None and job.result == "Running" and outcome is None
+    actions: tuple[Action, ...] = () if job is None or runs else (DeleteJob(job.name, job.uid),)
+    words = "what was published is not on the store's volume any more: fetches what is missing"
+    status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
+    return Decision(actions, status, look.now + timedelta(seconds=turns.POLL_S), "active" if runs else "none")
+
+
 def spec_is_invalid(look: Look) -> FetchDecision | None:
     """An object that an older CRD or a direct write let through, or values that contradict each other."""
     problem = look.seen.spec_error or look.wanted.error
@@ -205,10 +224,11 @@ def starts(look: Look) -> FetchDecision:
 
 CHECKS: tuple[Check, ...] = (
     is_being_deleted,  # nothing to say of a resource that goes
+    files_are_gone,  # takes Ready back
     spec_is_invalid,  # terminal until the spec changes
     is_suspended,  # stops, keeps
     earlier_attempt_still_ends,  # fences the old spec's writer
-    volume_is_gone,  # takes Ready back
+    volume_is_gone,  # takes Ready back, too
     attempt_published,  # the one way to Ready
     publication_is_told,  # and still so without its Pod
     attempt_failed,  # stalls, or waits and starts the next

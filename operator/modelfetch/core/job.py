@@ -170,7 +170,7 @@ def fetch_job(
 
 
 def store_job(store: ModelStore, settings: Settings, order: Order, name: str, hash_: str) -> dict[str, Any]:
-    """Return a Job that works on the store itself: removal or survey."""
+    """Return a Job that works on the store itself: removal, survey or check."""
     return _job(
         name=name,
         owner=_owner("ModelStore", store.metadata),

@@ -15,6 +15,9 @@ from modelfetch.api.meta import is_moment
 LEASE_S = 15
 """Whole seconds after its last change at which a Lease may be taken; what Kubernetes' own components use."""
 
+UNLED_S = 300.0
+"""Seconds after which a Lease that was not renewed tells that nobody led for long, or that it is of a backup of etcd: a
+leader that ends or dies is followed within 20 s, one that is upgraded within a few minutes."""
 LONGEST_S = 600
 """A Lease that is said to last longer lasts LEASE_S: nobody of ours asks for that, and nobody could lead for ages."""
 _MOST_TRANSITIONS = 2**31 - 1
@@ -30,11 +33,16 @@ class Sight:
     duration_s: float
     transitions: int
     acquired_at: str
+    renewed_at: str
     since: float
 
     def may_be_taken(self, identity: str, now: float) -> bool:
         """True where it is nobody's, is our own, or nobody has renewed it for its duration."""
         return self.holder in ("", identity) or now - self.since >= self.duration_s
+
+    def was_led(self, now: datetime) -> bool:
+        """True where somebody led until a moment ago, by the clock of whoever did, which may be minutes from `now`."""
+        return bool(self.renewed_at) and (now - datetime.fromisoformat(self.renewed_at)).total_seconds() < UNLED_S
 
 
 def sighted(lease: Mapping[str, Any], before: Sight | None, now: float) -> Sight:
@@ -42,13 +50,14 @@ def sighted(lease: Mapping[str, Any], before: Sight | None, now: float) -> Sight
     spec = lease.get("spec") or {}
     version = str(lease["metadata"].get("resourceVersion", ""))
     duration_s, transitions = spec.get("leaseDurationSeconds") or LEASE_S, spec.get("leaseTransitions") or 0
-    acquired_at = str(spec.get("acquireTime") or "")
+    acquired_at, renewed_at = (str(spec.get(name) or "") for name in ("acquireTime", "renewTime"))
     return Sight(
         version=version,
         holder=str(spec.get("holderIdentity") or ""),
         duration_s=float(duration_s if 0 < duration_s <= LONGEST_S else LEASE_S),
         transitions=transitions if 0 <= transitions < _MOST_TRANSITIONS else 0,
         acquired_at=acquired_at if is_moment(acquired_at) else "",
+        renewed_at=renewed_at if is_moment(renewed_at) else "",
         since=before.since if before is not None and before.version == version else now,
     )
 

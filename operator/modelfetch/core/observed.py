@@ -173,6 +173,8 @@ class Observed:
     refusal: str | None = None
     running: int = 0
     """Attempts that run now, over all stores."""
+    is_lost: bool = False
+    """Whether what the status says is published was looked for on the volume, and is not there."""
     predecessor_runs: bool = False
     """Whether a Pod of an earlier ModelFetch of this name may still run."""
 

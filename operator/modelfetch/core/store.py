@@ -2,7 +2,8 @@
 
 The operator never touches the volume: a Job removes trees, and only for owners that are known to be gone. Whether a
 deletion was missed while no operator ran is seen by the inventory, a fingerprint of the store's fetches: where it
-differs from the recorded one at start, a Job surveys the volume and tells whose trees it found.
+differs from the recorded one at start, a Job surveys the volume and tells whose trees it found. Whether what is Ready
+is still there has to be checked where the API server may have forgotten what was removed since (leadership.py).
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.order import Order, RemovalTarget, RemoveOrder, SurveyOrder
+from modelfetch.api.order import CheckOrder, Order, RemovalTarget, RemoveOrder, SurveyOrder
 from modelfetch.api.store import FetchCounts, ModelStore, ModelStoreStatus
 from modelfetch.core import conditions, retry, standings
 from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
@@ -23,11 +24,13 @@ from modelfetch.report import Report
 LOOK_S = 300.0
 """Seconds between looks at the claim, which is not watched."""
 JOB_RETRY_S = 30.0
-"""Seconds until a failed removal or survey is tried again."""
+"""Seconds until a failed removal, survey or check is tried again."""
 TARGETS_PER_JOB = 100
 SURVEY_LIMIT = 6_000
 """Living fetches that a survey's order has room for; in a larger namespace what was missed is left on the volume
 until an operator starts with fewer."""
+CHECKED_PER_JOB = 3_000
+"""Published fetches that a check's order has room for; the others are next."""
 UNSETTLED = "unsettled"
 """The inventory while trees of deleted fetches may be left: no fingerprint equals it, so the next start surveys."""
 
@@ -50,10 +53,19 @@ class StoreObserved:
     living: tuple[str, ...] = ()
     survey: str | None = None
     """The Job of the survey that this operator wants, empty before there is one; None where it wants none."""
+    unchecked: tuple[str, ...] = ()
+    """Marks of the Ready fetches of this store that have to be looked for on the volume, in a fixed order."""
+    check_id: str = ""
+    """What tells this operator's checks from all before: those may have been made before what is looked for went."""
     spec_error: str | None = None
     """What the stored spec breaks, where it does not parse; `store` then has defaults in place of its spec."""
     jobs: tuple[JobSeen, ...] = ()
     reports: dict[str, Report] = field(default_factory=dict)
+
+    @property
+    def is_settled(self) -> bool:
+        """True where no trees of deleted fetches are known or suspected to be left."""
+        return self.survey is None and not self.gone
 
 
 @dataclass(frozen=True)
@@ -61,13 +73,20 @@ class StoreDecision(Decision[ModelStoreStatus]):
     """A decision, and what was learnt from Jobs that ended: trees removed, trees found without an owner.
 
     `counted` are the owners that the inventory in `status` tells of; None where it makes the next start look for all.
-    `survey` is the Job that answers from now on what a survey is wanted for, None where that is as it was.
+    `survey` is the Job that answers from now on what a survey is wanted for, None where that is as it was. `asked` are
+    the marks that the Job `check` answers for from now on, `missing` those that the one named `checked` did not find;
+    `unanswered` says that a check has failed.
     """
 
     removed: tuple[RemovalTarget, ...] = ()
     found: tuple[RemovalTarget, ...] = ()
     survey: str | None = None
     surveyed: bool = False
+    check: str | None = None
+    asked: tuple[str, ...] = ()
+    checked: str | None = None
+    unanswered: bool = False
+    missing: tuple[str, ...] = ()
     counted: frozenset[str] | None = None
 
 
@@ -82,6 +101,11 @@ def owner_mark(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
+def published_mark(uid: str, digest: str) -> str:
+    """Return the short form of a published model in a check's order: its owner's, and 12 hex digits of its manifest."""
+    return f"{owner_mark(uid)}:{digest.removeprefix('sha256:')[:12]}"
+
+
 def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
     """Return what to do about one ModelStore, what to say of it, and when to look again."""
     if seen.store.metadata.deletion_timestamp is not None:
@@ -91,6 +115,8 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
     job = next((j for j in seen.jobs if j.owner_uid == seen.store.metadata.uid), None)
     if job is not None:
         return _job_seen(seen, job)
+    if seen.unchecked and _usable(seen):
+        return _check(seen, settings, seen.unchecked[:CHECKED_PER_JOB])
     ready = tuple(t for t in seen.gone if t.owner not in seen.writing)[:TARGETS_PER_JOB]
     if ready and _usable(seen):
         return _created(seen, settings, RemoveOrder(root=seen.store.spec.path or "", targets=ready))
@@ -103,33 +129,44 @@ def decide(seen: StoreObserved, settings: Settings) -> StoreDecision:
         order = SurveyOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, live=marks)
         decision = _created(seen, settings, order)
         return replace(decision, survey=decision.actions[0].name)
-    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=seen.survey is None)
+    return _decision(seen, again_s=LOOK_S if _usable(seen) else retry.WAIT_S, settled=seen.is_settled)
+
+
+def _check(seen: StoreObserved, settings: Settings, asked: tuple[str, ...]) -> StoreDecision:
+    order = CheckOrder(root=seen.store.spec.path or "", namespace=seen.store.metadata.namespace, published=asked)
+    decision = _created(seen, settings, order, seen.check_id)
+    return replace(decision, check=decision.actions[0].name, asked=asked)
 
 
 def _usable(seen: StoreObserved) -> bool:
     return isinstance(seen.claim, ClaimSeen) and seen.claim.is_usable
 
 
-def _created(seen: StoreObserved, settings: Settings, order: Order) -> StoreDecision:
+def _created(seen: StoreObserved, settings: Settings, order: Order, its_id: str = "") -> StoreDecision:
     text = order.model_dump_json()
-    hash_ = hashlib.sha256(f"{seen.store.metadata.uid}/{text}".encode()).hexdigest()
+    hash_ = hashlib.sha256(f"{seen.store.metadata.uid}/{its_id}{text}".encode()).hexdigest()
     name = f"mf-rm-{hash_[:32]}"
     manifest = store_job(seen.store, settings, order, name, hash_[:16])
-    return _decision(seen, (CreateJob(name, manifest),), again_s=5.0, settled=False)
+    settled = seen.is_settled and order.task == "check"
+    return _decision(seen, (CreateJob(name, manifest),), again_s=5.0, settled=settled)
 
 
 def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
-    """A removal or survey runs, or has ended: then it is taken note of and deleted, so that the next can run."""
+    """A Job of the store runs, or has ended: then it is taken note of and deleted, so that the next can run."""
+    settled = seen.is_settled and job.task == "check"
     if job.result == "Running" or job.deleting:
-        return _decision(seen, again_s=5.0, settled=False)
+        return _decision(seen, again_s=5.0, settled=settled)
     report = seen.reports.get(job.uid)
     # A removal that names none of its targets has done nothing; made anew at once, it would be again and again.
     if report is None or not report.ok or (job.task == "remove" and not report.owners):
         if job.finished_s < JOB_RETRY_S:
-            return _decision(seen, again_s=max(JOB_RETRY_S - job.finished_s, 1.0), settled=False)
-        return _decision(seen, (DeleteJob(job.name, job.uid),), again_s=5.0, settled=False)
-    decision = _decision(seen, (DeleteJob(job.name, job.uid),), again_s=1.0, settled=False)
+            return _decision(seen, again_s=max(JOB_RETRY_S - job.finished_s, 1.0), settled=settled)
+        decision = _decision(seen, (DeleteJob(job.name, job.uid),), again_s=5.0, settled=settled)
+        return replace(decision, unanswered=job.task == "check")
+    decision = _decision(seen, (DeleteJob(job.name, job.uid),), again_s=1.0, settled=settled)
     owners = tuple(RemovalTarget(**entry.model_dump()) for entry in report.owners)
+    if job.task == "check":
+        return replace(decision, checked=job.name, missing=report.missing)
     if job.task == "remove":
         return replace(decision, removed=owners)
     # The survey of an operator that died does not know who was deleted since: it finds, but it does not settle.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
 
-from modelfetch.api.order import FetchOrder, Order, RemoveOrder
+from modelfetch.api.order import FetchOrder, Order
 from modelfetch.errors import FetchError
 from modelfetch.fetcher import outcome
 from modelfetch.fetcher.crew import Parts
@@ -28,6 +28,12 @@ from modelfetch.transfer.engine import Bounds, Engine
 from modelfetch.transfer.guard import EgressRules
 from modelfetch.transfer.retry import Retry
 
+_FIRST_STEPS: dict[str, Step] = {
+    "fetch": "Resolving",
+    "remove": "Removing",
+    "survey": "Surveying",
+    "check": "Checking",
+}
 Trace = Callable[[BaseException], None]
 """Takes a defect, for somebody who looks for its cause."""
 
@@ -57,8 +63,7 @@ def carry_out(order: Order, around: Surroundings) -> Report:
                 # Here, not above: fetches, which people wait for, never need it.
                 from modelfetch.fetcher import tending
 
-                owners = tending.tend(order, Store.open(around.volume, Filesystem(), path=order.root))
-                return outcome.tended(progress.latest(), owners)
+                return outcome.tended(progress.latest(), tending.tend(order, around.volume))
             artifact = _fetch(order, replace(around, read_token=secrecy.read_token), progress, counters)
         return secrecy.keep(outcome.published(progress.latest(), artifact))
     except FetchError as error:
@@ -70,9 +75,7 @@ def carry_out(order: Order, around: Surroundings) -> Report:
 
 
 def _first_step(order: Order) -> Step:
-    if isinstance(order, FetchOrder):
-        return "Resolving"
-    return "Removing" if isinstance(order, RemoveOrder) else "Surveying"
+    return _FIRST_STEPS[order.task]
 
 
 def _fetch(order: FetchOrder, around: Surroundings, progress: Progress, counters: Counters) -> Artifact:

@@ -5,6 +5,8 @@ termination message. Nothing in it can hold a secret: messages come from FetchEr
 """
 
 import traceback
+from dataclasses import dataclass
+from typing import Self
 
 from modelfetch.errors import FetchError, sanitise
 from modelfetch.reasons import Reason
@@ -16,12 +18,22 @@ def published(last: Report, artifact: Artifact) -> Report:
     return last.model_copy(update={"event": "result", "ok": True, "artifact": artifact})
 
 
-def tended(last: Report, owners: tuple[Owner, ...]) -> Report:
-    """Return the report of a removal or survey that ended well, as much of `owners` as a termination message holds."""
-    report = last.model_copy(update={"event": "result", "ok": True, "owners": owners})
-    while len(report.line().encode()) > TERMINATION_LIMIT:
-        report = report.model_copy(update={"owners": report.owners[: len(report.owners) * 3 // 4]})
-    return report
+@dataclass(frozen=True)
+class Told:
+    """What a Job that works on the store itself has to tell: owners of files, models that are missing."""
+
+    owners: tuple[Owner, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def three_quarters(self) -> Self:
+        """Return the first of them."""
+        return type(self)(self.owners[: len(self.owners) * 3 // 4], self.missing[: len(self.missing) * 3 // 4])
+
+
+def tended(last: Report, told: Told) -> Report:
+    """Return the report of a Job of the store that ended well, as much of `told` as a termination message holds."""
+    report = last.model_copy(update={"event": "result", "ok": True, "owners": told.owners, "missing": told.missing})
+    return report if len(report.line().encode()) <= TERMINATION_LIMIT else tended(last, told.three_quarters())
 
 
 def failed(last: Report, error: FetchError) -> Report:

@@ -1,20 +1,34 @@
-"""The Jobs that work on the store itself: remove what belongs to nobody any more, or only tell of it.
+"""The Jobs that work on the store itself: remove what belongs to nobody any more, or only tell what there is.
 
-Comes in: a removal or survey order and the open store. Goes out: whose files are gone, or whose would have to go.
+Comes in: an order and the claim's folder. Goes out: whose files are gone or would have to go, or what is not there.
 """
 
-from modelfetch.api.order import RemovalTarget, RemoveOrder, SurveyOrder
+from modelfetch.api.order import CheckOrder, RemovalTarget, RemoveOrder, SurveyOrder
+from modelfetch.fetcher.outcome import Told
 from modelfetch.report import Owner
 from modelfetch.store.attempts import Holder, holders, plan_release
+from modelfetch.store.fs import Filesystem
 from modelfetch.store.manifest import owner_short
+from modelfetch.store.presence import absent
 from modelfetch.store.removal import execute_removal, plan_removal, survey
-from modelfetch.store.store import Store
+from modelfetch.store.store import Store, find
 
 
-def tend(order: RemoveOrder | SurveyOrder, store: Store) -> tuple[Owner, ...]:
-    """Carry the order out on `store`, which is closed then, and return the owners that the order is about."""
-    with store:
-        return _remove(order, store) if isinstance(order, RemoveOrder) else _survey(order, store)
+def tend(order: RemoveOrder | SurveyOrder | CheckOrder, volume: str) -> Told:
+    """Carry the order out on the store in the claim's folder `volume`, and return what the order is about."""
+    if isinstance(order, CheckOrder):
+        return Told(missing=_check(order, volume))
+    with Store.open(volume, Filesystem(), path=order.root) as store:
+        return Told(_remove(order, store) if isinstance(order, RemoveOrder) else _survey(order, store))
+
+
+def _check(order: CheckOrder, root: str) -> tuple[str, ...]:
+    """Return which of the models are not there: all of them, where there is no store."""
+    volume = find(root, Filesystem(), path=order.root)
+    if volume is None:
+        return order.published
+    with volume:
+        return absent(volume, order.namespace, order.published)
 
 
 def _remove(order: RemoveOrder, store: Store) -> tuple[Owner, ...]:

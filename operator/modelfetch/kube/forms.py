@@ -125,7 +125,7 @@ _OUR_STATUS = _part(
         "phase": _text,
         "conditions": _each(_part({"type": _text, "status": _text, "reason": _text}, needs="type")),
         "attempt": _part({"number": _whole}),
-        "artifact": _part({}),
+        "artifact": _part({"digest": _text, "publishedAt": _text}),
         "display": _part({}),
     }
 )

@@ -53,10 +53,12 @@ class Filesystem:
             with outer.folder(path) as inner:
                 return Volume(os.dup(inner), self._crash)
 
-    def look(self, root: str) -> "Volume":
-        """Return the folder `root`, which must be there; nothing is made."""
+    def look(self, root: str, path: Steps = ()) -> "Volume":
+        """Return the folder `path` below `root`, which must be there, as `open` does; nothing is made."""
         with explained("open the store", (root,), lambda: None), _where_a_folder_can_be(root):
-            return Volume(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self._crash)
+            outer = Volume(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self._crash)
+            with outer, outer.folder(path) as inner:
+                return Volume(os.dup(inner), self._crash)
 
 
 class Volume(ReadableVolume):

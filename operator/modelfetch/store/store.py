@@ -25,6 +25,7 @@ from modelfetch.reasons import Reason
 from modelfetch.store import ingest as ingests
 from modelfetch.store import layout
 from modelfetch.store.blobs import Blobs
+from modelfetch.store.faults import Vanished
 from modelfetch.store.fs import Filesystem, Volume
 from modelfetch.store.ingest import Ingest, Sweep
 from modelfetch.store.layout import Steps
@@ -63,8 +64,7 @@ class Store:
         Raises FetchError: StorageUnsuitable for a folder with other content or a volume that lacks something,
         VersionSkew for a store of a newer layout, StoreCorrupt for an unreadable store.json, and as the volume answers.
         """
-        steps = layout.file_steps(path.strip("/")) if path.strip("/") else ()
-        volume = fs.open(root, steps)
+        volume = fs.open(root, _steps(path))
         try:
             return cls(volume, _prepare(volume), probe(volume))
         except BaseException:
@@ -107,6 +107,10 @@ class Store:
         ingests.execute_sweep(self.volume, plan)
 
 
+def _steps(path: str) -> Steps:
+    return layout.file_steps(path.strip("/")) if path.strip("/") else ()
+
+
 def read_id(volume: Volume) -> str | None:
     """Return the id that store.json says, None without one; raises StoreCorrupt, or VersionSkew for a newer layout."""
     data = volume.read(layout.STORE_FILE, _FILE_LIMIT)
@@ -126,20 +130,33 @@ def read_id(volume: Volume) -> str | None:
         ) from None
 
 
-def look(root: str, fs: Filesystem) -> Volume:
-    """Return the volume of the store at `root`, which is changed in nothing; it may be read-only.
+def find(root: str, fs: Filesystem, path: str = "") -> Volume | None:
+    """Return the volume of the store in `path` below `root`, changed in nothing, None where there is no store.
 
-    Raises FetchError: StorageUnsuitable where there is no store, StoreCorrupt and VersionSkew as `Store.open` does.
+    It may be read-only. Raises FetchError: StoreCorrupt and VersionSkew as `Store.open` does, others as it answers.
     """
-    volume = fs.look(root)
+    steps = _steps(path)
     try:
-        if read_id(volume) is None:
-            raise FetchError(
-                Reason.STORAGE_UNSUITABLE, f"expected a store, got a folder without 'store.json': '{root}'"
-            )
+        volume = fs.look(root, steps)
+    except Vanished:
+        if not steps:
+            raise
+        return None
+    try:
+        if read_id(volume) is not None:
+            return volume
     except BaseException:
         volume.close()
         raise
+    volume.close()
+    return None
+
+
+def look(root: str, fs: Filesystem) -> Volume:
+    """Return the volume of the store at `root` as `find` does; raises StorageUnsuitable where there is none."""
+    volume = find(root, fs)
+    if volume is None:
+        raise FetchError(Reason.STORAGE_UNSUITABLE, f"expected a store, got a folder without 'store.json': '{root}'")
     return volume
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from modelfetch.api import order
 from modelfetch.api.meta import LEAST_STORE_RATE
 from modelfetch.api.order import (
+    CheckOrder,
     Egress,
     FetchOrder,
     Order,
@@ -50,8 +51,9 @@ def fetch_order(source: HuggingFaceSource | HttpSource = HUB, checksums: dict[st
         ),
         RemoveOrder(root="a", targets=(RemovalTarget(namespace="a", name="b", owner="c"),)),
         SurveyOrder(namespace="a", live=("0123456789ab",)),
+        CheckOrder(namespace="a", published=("0123456789ab:0123456789ab",)),
     ],
-    ids=["hub", "http", "every field", "remove", "survey"],
+    ids=["hub", "http", "every field", "remove", "survey", "check"],
 )
 def test_round_trip(told: Order) -> None:
     """What the operator tells is what the fetcher is told."""

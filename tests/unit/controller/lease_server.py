@@ -36,6 +36,14 @@ class LeaseServer:
             raise KubeError(409, "Conflict", "the object has been modified")
         return self._store(body)
 
+    def back_up(self) -> tuple[Object, int]:
+        """Return what is stored now."""
+        return self.find(), self.version
+
+    def restore(self, backup: tuple[Object, int]) -> None:
+        """Be as at `back_up`, with all that is numbered from there on."""
+        self.stored, self.version = copy.deepcopy(backup[0]), backup[1]
+
     def _store(self, body: Object) -> Object:
         self.version += 1
         meta = {**body["metadata"], "resourceVersion": str(self.version)}
@@ -53,6 +61,7 @@ class Line:
     server: LeaseServer
     delay_s: Callable[[], float] = lambda: 0.01
     is_cut: bool = False
+    takes_writes: bool = True
     _under_way: set["asyncio.Task[Object]"] = field(default_factory=set)
 
     async def find(self, _resource: Resource, _namespace: str | None, _name: str) -> Object | None:
@@ -69,7 +78,9 @@ class Line:
         return await self._call(lambda: self.server.create(body))
 
     async def replace(self, _resource: Resource, _namespace: str | None, _name: str, body: Object) -> Object:
-        """Replace it."""
+        """Replace it, where writes are taken."""
+        if not self.takes_writes:
+            raise KubeError(409, "Conflict", "somebody else was faster")
         return await self._call(lambda: self.server.replace(body))
 
     async def _call(self, act: Callable[[], Object]) -> Object:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from modelfetch.controller.checks import Checks
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.main import SystemClock
 from modelfetch.controller.mirror import Mirror
@@ -38,7 +39,9 @@ def _reported(state, log=""):
             server.refuse = lambda _, path: web.Response(text=log) if path.endswith("/log") else None
             mirror, clock = Mirror(), SystemClock()
             _put_running(mirror, state)
-            return (await Observer(kube, mirror, Claims(), clock).fetch(FETCH)).reports.get("job")
+            return (await Observer(kube, mirror, Claims(), Checks(mirror, clock), clock).fetch(FETCH)).reports.get(
+                "job"
+            )
 
     return asyncio.run(run())
 
@@ -68,7 +71,7 @@ def _gone_before_its_job(conditions, *, job_goes_first=False):
     async def run():
         async with api_server() as server, Kube(Connection(server.address)) as kube:
             mirror = Mirror()
-            observer = Observer(kube, mirror, Claims(), SystemClock())
+            observer = Observer(kube, mirror, Claims(), Checks(mirror, SystemClock()), SystemClock())
             mirror.put(JOBS, job)
             mirror.put(PODS, pod)
             if job_goes_first:
@@ -114,7 +117,7 @@ def test_a_pod_that_was_not_asked_has_not_kept_silent():
             server.refuse = lambda _, path: web.Response(text=line) if path.endswith("/log") else None
             mirror, clock = Mirror(), SetClock()
             _put_running(mirror)
-            observer = Observer(kube, mirror, Claims(), clock)
+            observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
             silent = [(await observer.fetch(FETCH)).pods["job"].silent_s]
             observer._budget.take = lambda: False
             clock.at_s = 300.0

@@ -163,6 +163,61 @@ def test_a_suspended_fetch_is_not_ready_without_its_volume(claim):
     assert {"Suspended"} == {kept.status.phase, lost.status.phase}
 
 
+@pytest.mark.parametrize("job_is_there", [True, False])
+def test_ready_ends_with_its_files(job_is_there):
+    """They were looked for and are not there: another attempt fetches them, whatever the first one's report says."""
+    gone = replace(looks.ready(), is_lost=True, **({} if job_is_there else {"jobs": (), "pods": {}, "reports": {}}))
+    decision = decide(gone)
+    again = looks.after(gone, jobs=(), pods={}, reports={}, is_lost=False)
+    (create,) = decide(again).actions
+
+    assert ("False", "Progressing") == condition(decision, "Ready")
+    assert "not on the store's volume any more" in str(decision.status.conditions)
+    assert (None, [DeleteJob] * job_is_there) == (decision.status.artifact, [type(a) for a in decision.actions])
+    assert job_name(UID, spec_hash(looks.fetch().spec), 2) == create.name
+
+
+def test_ready_ends_with_its_files_while_another_attempt_runs():
+    """That one goes on, and fetches them."""
+    seen = replace(looks.ready(), is_lost=True, claim=UNKNOWN)
+    runs = replace(seen, jobs=(*seen.jobs, looks.job(attempt=2)), pods={"job-2": looks.pod()})
+    decision = decide(runs)
+
+    assert ("False", "Progressing") == condition(decision, "Ready")
+    assert (None, "active") == (decision.status.artifact, decision.claim)
+    assert [looks.job().name] == [action.name for action in decision.actions]  # the first one's, which has ended
+
+
+def test_ready_ends_with_its_files_while_the_pod_of_an_earlier_one_ends():
+    """It may end for long; nobody is told meanwhile to read what is not there."""
+    assert ("False", "Progressing") == condition(
+        decide(replace(looks.ready(), is_lost=True, predecessor_runs=True, jobs=())), "Ready"
+    )
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"source": {"uri": "hf://acme/other"}}])
+def test_files_that_are_gone_are_not_ready_again_for_an_old_report(change):
+    """Suspended, or edited: the Job that published them goes in any case, before anything else is said."""
+    seen = looks.ready()
+    changed = seen.fetch.model_copy(update={"spec": seen.fetch.spec.model_copy(update=change)})
+    if "source" in change:
+        changed = looks.fetch(change, dump(seen.fetch.status))
+    decision = decide(replace(seen, fetch=changed, is_lost=True))
+
+    assert ("False", "Progressing", None) == (*condition(decision, "Ready"), decision.status.artifact)
+    assert DeleteJob(looks.job().name, "job-1") in decision.actions
+
+
+def test_what_a_later_attempt_has_published_is_there():
+    """Its status was not written yet when the earlier one's files were looked for."""
+    seen = looks.ready()
+    later = looks.job(attempt=2, result="Complete", finished_at=NOW, created_at=NOW)
+    report = looks.published().reports["job-1"].model_copy(update={"at": NOW + timedelta(seconds=1)})
+    decision = decide(replace(seen, is_lost=True, jobs=(later,), reports={"job-2": report}, pods={}))
+
+    assert (("True", "Available"), ()) == (condition(decision, "Ready"), decision.actions)
+
+
 def test_what_was_published_on_a_claim_that_is_another_by_now_makes_nothing_ready():
     """The Job ended while no operator ran, and its claim was made anew before one looked."""
     decision = decide(replace(looks.published(), claim=OTHER_VOLUME))

@@ -69,6 +69,21 @@ def test_one_that_may_be_taken_later_is_not_taken_earlier() -> None:
     assert (False, True) == (sight.may_be_taken("we", 59.0), sight.may_be_taken("we", 60.0))
 
 
+@pytest.mark.parametrize(
+    ("renewed", "was_led"),
+    [
+        ("2029-12-31T23:59:59.000000Z", True),
+        ("2029-12-31T23:56:00.000000Z", True),
+        ("2029-12-31T23:54:00.000000Z", False),
+        ("2030-01-01T00:03:00.000000Z", True),  # by a clock that is ahead
+        *((wrong, False) for wrong in WRONGS if wrong != "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_when_somebody_led_last(renewed: Any, was_led: bool) -> None:
+    """By the time on the Lease, which a clock may put minutes off; one that is none tells nothing."""
+    assert was_led is sighted(lease(renewTime=renewed), None, now=0.0).was_led(NOW)
+
+
 def test_a_holder_of_another_type_leads_nothing() -> None:
     """A number is nobody's name."""
 

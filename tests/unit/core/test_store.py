@@ -1,5 +1,6 @@
 """What is decided about a ModelStore, case by case."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import FetchCounts, ModelStoreStatus
 from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.observed import ClaimSeen
-from modelfetch.core.store import StoreObserved, decide, inventory
+from modelfetch.core.store import StoreObserved, decide, inventory, published_mark
 from modelfetch.report import Report
 from tests.unit.core import looks
 from tests.unit.core.looks import NOW, SETTINGS
@@ -167,3 +168,72 @@ def test_a_survey_of_many_fits_into_an_order():
 def test_a_missing_claim_is_looked_for_soon():
     """It is not watched; whoever waits for the store waits for this look."""
     assert NOW + timedelta(seconds=30) == decide(_look(claim=None), SETTINGS).again_at
+
+
+MARK = published_mark("uid", "sha256:" + "a" * 64)
+
+
+def _checked(*missing: str) -> Report:
+    return Report(event="result", at=NOW, step="Checking", ok=True, missing=missing)
+
+
+def test_what_is_ready_is_looked_for_by_a_job():
+    """Before anything else: while it runs, what is Ready may not be; the inventory is as good as before."""
+    decision = decide(_look(unchecked=(MARK,), gone=(GONE,)), SETTINGS)
+    settled = decide(_look(unchecked=(MARK,)), SETTINGS)
+    (create,) = decision.actions
+
+    assert (create.name, (MARK,)) == (decision.check, decision.asked)
+    assert "check" == create.manifest["metadata"]["labels"]["modelfetch.io/task"]
+    assert ("unsettled", inventory({"a"})) == (decision.status.inventory, settled.status.inventory)
+
+
+def test_a_check_of_very_many_takes_several_jobs():
+    """An order has room for so many; what it asks for is what it says."""
+    decision = decide(_look(unchecked=tuple(f"{number:025}" for number in range(7000))), SETTINGS)
+    order = decision.actions[0].manifest["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+
+    assert list(decision.asked) == json.loads(order)["published"]
+    assert (3000, True) == (len(decision.asked), len(order) < 96 * 1024)
+
+
+def test_what_a_check_did_not_find_is_handed_on():
+    """With the name of its Job, which goes."""
+    done = _job(task="check", result="Complete", finished_at=NOW)
+    decision = decide(_look(unchecked=(MARK,), jobs=(done,), reports={done.uid: _checked(MARK)}), SETTINGS)
+
+    assert (done.name, (MARK,), (DeleteJob(done.name, done.uid),)) == (
+        decision.checked,
+        decision.missing,
+        decision.actions,
+    )
+
+
+def test_a_check_that_failed_is_tried_again_later():
+    """It has found nothing to be missing, and nothing to be there."""
+    failed = _job(task="check", result="Failed", finished_at=NOW)
+    now = decide(_look(unchecked=(MARK,), jobs=(failed,)), SETTINGS)
+    later = decide(_look(unchecked=(MARK,), jobs=(replace(failed, finished_s=31.0),)), SETTINGS)
+
+    assert (None, (), None) == (now.checked, now.actions, later.checked)
+    assert (DeleteJob(failed.name, failed.uid),) == later.actions
+
+
+def test_nothing_is_checked_on_a_claim_that_is_not_there():
+    """Its fetches say so themselves."""
+    assert () == decide(_look(unchecked=(MARK,), claim=None), SETTINGS).actions
+
+
+def test_a_check_of_another_time_is_another_job():
+    """One of before may have found what has gone since, and be there with its answer."""
+    names = {decide(_look(unchecked=(MARK,), check_id=its_id), SETTINGS).check for its_id in ("then", "now")}
+
+    assert 2 == len(names)
+
+
+@pytest.mark.parametrize("finished_s", [1.0, 31.0])
+def test_a_check_that_failed_is_told_once_its_job_goes(finished_s):
+    """Others have their turn then: what never answers must not keep them waiting."""
+    failed = _job(task="check", result="Failed", finished_at=NOW, finished_s=finished_s)
+
+    assert (finished_s > 30) is decide(_look(unchecked=(MARK,), jobs=(failed,)), SETTINGS).unanswered

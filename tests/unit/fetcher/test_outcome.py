@@ -64,7 +64,17 @@ def test_a_termination_message_always_fits_and_parses(message: str, file: str, c
 def test_a_long_survey_tells_as_many_owners_as_fit() -> None:
     """A survey of many orphans names some of them now, and the others after those are gone."""
     owners = tuple(Owner(namespace="n" * 60, name=f"model-{number}", owner="u" * 36) for number in range(500))
-    told = outcome.tended(LAST, owners)
+    told = outcome.tended(LAST, outcome.Told(owners))
 
     assert 0 < len(told.owners) < 500
+    assert len(told.line().encode()) <= TERMINATION_LIMIT
+
+
+def test_a_long_check_tells_as_many_as_fit() -> None:
+    """Those that it names are fetched anew, and the next check names the others."""
+    missing = tuple(f"{number:012x}:{number:012x}" for number in range(500))
+    told = outcome.tended(LAST, outcome.Told(missing=missing))
+
+    assert missing[: len(told.missing)] == told.missing
+    assert 0 < len(told.missing) < 500
     assert len(told.line().encode()) <= TERMINATION_LIMIT
