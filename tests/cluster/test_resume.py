@@ -36,11 +36,16 @@ def hub() -> Iterator[FixtureHub]:
 
 def download(world: World, hub: FixtureHub) -> str:
     """Return the Job of a first attempt that has most of the file and gets the rest so slowly that it never ends."""
-    hub.rules.add(Rule(match=Match(port="cdn"), actions=(Rate(bytes_per_s=10_000, after=MOST),)))
+    let_the_rest_trickle(hub)
     world.fetch("model", repo(hub), retry=SOON, transfer=ONE_CONNECTION)
     job = world.wait_phase("model", "Downloading")["attempt"]["jobName"]
     until(lambda: verified(world) >= MOST // SEGMENT_BYTES, lambda: f"{sent(hub)} bytes were sent")
     return str(job)
+
+
+def let_the_rest_trickle(hub: FixtureHub) -> None:
+    """Most of a file comes as fast as it can."""
+    hub.rules.add(Rule(match=Match(port="cdn"), actions=(Rate(bytes_per_s=10_000, after=MOST),)))
 
 
 def verified(world: World) -> int:
@@ -127,6 +132,20 @@ def test_a_suspended_attempt_goes_on_when_it_is_resumed(world: World, hub: Fixtu
     assert first != status["attempt"]["jobName"]
     assert sent(hub) <= SIZE + 2 * SEGMENT_BYTES
     assert [] == list((world.volume / "ingest").iterdir())
+
+
+def test_f41_an_attempt_goes_on_once_its_deadline_is_raised(world: World, hub: FixtureHub) -> None:
+    """It made progress until its end; nothing is tried again until somebody gives it more time, and nothing is lost."""
+    let_the_rest_trickle(hub)
+    world.fetch("model", repo(hub), transfer=ONE_CONNECTION | {"deadline": "10s"})
+    failed = world.wait_phase("model", "Failed")
+    hub.rules.clear()
+    world.fetch("model", repo(hub), transfer=ONE_CONNECTION | {"deadline": "10m"})
+    status = world.wait_phase("model", "Ready")
+
+    assert ("DeadlineExceeded", False) == (failed["lastError"]["reason"], failed["lastError"]["retryable"])
+    assert failed["attempt"]["jobName"] != status["attempt"]["jobName"]
+    assert sent(hub) <= SIZE + 2 * SEGMENT_BYTES
 
 
 def test_a_killed_attempt_costs_only_what_was_in_flight(world: World, hub: FixtureHub) -> None:
