@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from modelfetch.controller.mirror import Key, Mirror, Object, store_of
+from modelfetch.controller.mirror import Key, Mirror, Object, key_of, store_of
 from modelfetch.controller.pace import Clock
 from modelfetch.core.store import published_mark
 from modelfetch.kube.objects import MODELFETCHES
@@ -52,7 +52,7 @@ class Checks:
         self._asked.clear()
         for body in self._mirror.all(MODELFETCHES):
             if told := _told(body):
-                self._open[store_of(body)][told[0]] = _Published(_key(body), told[1])
+                self._open[store_of(body)][told[0]] = _Published(key_of(MODELFETCHES, body), told[1])
         return tuple(self._open)
 
     def unchecked(self, store: Key) -> tuple[str, ...]:
@@ -107,10 +107,6 @@ class Checks:
     def _says_so_still(self, store: Key, mark: str, published: _Published) -> bool:
         body = self._mirror.get(published.fetch)
         return body is not None and store_of(body) == store and _told(body) == (mark, published.at)
-
-
-def _key(fetch: Object) -> Key:
-    return Key(MODELFETCHES.kind, fetch["metadata"]["namespace"], fetch["metadata"]["name"])
 
 
 def _told(fetch: Object) -> tuple[str, str] | None:

@@ -12,9 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from modelfetch.api.store import ModelStore
-from modelfetch.controller import checks
 from modelfetch.controller.apply import Applier, Refused
-from modelfetch.controller.checks import Checks
+from modelfetch.controller.checks import RETRY_S, Checks
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.departed import Departed
 from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
@@ -329,7 +328,7 @@ class Loop:
             self.checks.asks(key, decision.check, decision.asked)
         if decision.unanswered:
             self.checks.failed(key)
-            log.warning("a check has failed", extra=_about(key, again_in_s=checks.RETRY_S))
+            log.warning("a check has failed", extra=_about(key, again_in_s=RETRY_S))
         if decision.checked is not None:
             for lost in self.checks.answered(key, decision.checked, decision.missing):
                 log.warning("what is Ready is not on the volume", extra=_about(lost, store=key.name))

@@ -55,7 +55,7 @@ def carry_out(order: Order, around: Surroundings) -> Report:
     counters = Counters(around.clock.monotonic)
     secrecy = Secrecy(around.read_token)
     progress = Progress(
-        lambda report: around.emit(secrecy.keep(report)), around.clock.now, counters.snapshot, _first_step(order)
+        lambda report: around.emit(secrecy.keep(report)), around.clock.now, counters.snapshot, _FIRST_STEPS[order.task]
     )
     try:
         with progress:
@@ -72,10 +72,6 @@ def carry_out(order: Order, around: Surroundings) -> Report:
         if around.trace is not None:
             around.trace(error)
         return secrecy.keep(outcome.failed(progress.latest(), outcome.defect(error)))
-
-
-def _first_step(order: Order) -> Step:
-    return _FIRST_STEPS[order.task]
 
 
 def _fetch(order: FetchOrder, around: Surroundings, progress: Progress, counters: Counters) -> Artifact:
