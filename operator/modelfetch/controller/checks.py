@@ -15,8 +15,9 @@ from modelfetch.controller.pace import Clock
 from modelfetch.core.store import published_mark
 from modelfetch.kube.objects import MODELFETCHES
 
-RETRY_S = 300.0
-"""Seconds after a check that failed within which the store's other Jobs have their turn."""
+FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 300.0
+"""Seconds after a check that failed within which the store's other Jobs have their turn; doubled from one to the next,
+because a Pod that was evicted is soon made again, and a folder that cannot be read stays so."""
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Checks:
         """With what words somebody has asked for it: of no other time."""
         self._open: defaultdict[Key, dict[str, _Published]] = defaultdict(dict)
         self._asked: dict[Key, tuple[str, tuple[str, ...]]] = {}
+        self._retry_s: dict[Key, float] = {}
         self._not_before: dict[Key, float] = {}
 
     @property
@@ -65,6 +67,10 @@ class Checks:
         """A Job of this name answers for these, which are sorted."""
         self._asked[store] = (job, marks)
 
+    def job(self, store: Key) -> str:
+        """Return the name of the Job that answers, empty where none does."""
+        return self._asked.get(store, ("", ()))[0]
+
     def answered(self, store: Key, job: str, missing: Iterable[str]) -> tuple[Key, ...]:
         """A Job has found all that it was asked for, but `missing`; return the fetches that have lost their files.
 
@@ -74,6 +80,7 @@ class Checks:
         of, asked = self._asked.get(store, ("", ()))
         if of != job:
             return ()
+        self._retry_s.pop(store, None)
         left, missing = self._left(store), frozenset(missing)
         last = max(missing, default=None)
         for mark in asked:
@@ -84,9 +91,12 @@ class Checks:
             published.is_lost = True
         return tuple(published.fetch for published in lost)
 
-    def failed(self, store: Key) -> None:
-        """A Job has answered nothing."""
-        self._not_before[store] = self._clock.monotonic() + RETRY_S
+    def failed(self, store: Key) -> float:
+        """A Job has answered nothing; return the seconds until the next is asked."""
+        delay_s = self._retry_s.get(store, FIRST_RETRY_S)
+        self._retry_s[store] = min(2 * delay_s, LONGEST_RETRY_S)
+        self._not_before[store] = self._clock.monotonic() + delay_s
+        return delay_s
 
     def is_lost(self, fetch: Object) -> bool:
         """Whether what the status says is published was looked for, and is not there."""

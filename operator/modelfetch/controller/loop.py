@@ -13,7 +13,7 @@ from typing import Any
 
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, Refused
-from modelfetch.controller.checks import RETRY_S, Checks
+from modelfetch.controller.checks import Checks
 from modelfetch.controller.claims import Claims
 from modelfetch.controller.departed import Departed
 from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
@@ -327,8 +327,7 @@ class Loop:
         if decision.check is not None:
             self.checks.asks(key, decision.check, decision.asked)
         if decision.unanswered:
-            self.checks.failed(key)
-            log.warning("a check has failed", extra=_about(key, again_in_s=RETRY_S))
+            log.warning("a check has failed", extra=_about(key, again_in_s=self.checks.failed(key)))
         if decision.checked is not None:
             for lost in self.checks.answered(key, decision.checked, decision.missing):
                 log.warning("what is Ready is not on the volume", extra=_about(lost, store=key.name))

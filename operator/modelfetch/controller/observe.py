@@ -265,8 +265,9 @@ class Observer:
             writing=writing | await self._writing_unseen(meta.namespace, unsure),
             living=living,
             survey=survey,
-            check_id=self._checks.id,
             unchecked=self._checks.unchecked(key_of(MODELSTORES, body)),
+            check_id=self._checks.id,
+            check=self._checks.job(key_of(MODELSTORES, body)),
             jobs=seen,
             reports=reports,
         )

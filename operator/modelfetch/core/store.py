@@ -57,6 +57,8 @@ class StoreObserved:
     """Marks of the Ready fetches of this store that have to be looked for on the volume, in a fixed order."""
     check_id: str = ""
     """What tells this operator's checks from all before: those may have been made before what is looked for went."""
+    check: str = ""
+    """The Job that answers this operator, empty where it has asked none."""
     spec_error: str | None = None
     """What the stored spec breaks, where it does not parse; `store` then has defaults in place of its spec."""
     jobs: tuple[JobSeen, ...] = ()
@@ -154,6 +156,8 @@ def _created(seen: StoreObserved, settings: Settings, order: Order, its_id: str 
 def _job_seen(seen: StoreObserved, job: JobSeen) -> StoreDecision:
     """A Job of the store runs, or has ended: then it is taken note of and deleted, so that the next can run."""
     settled = seen.is_settled and job.task == "check"
+    if job.task == "check" and job.name != seen.check and not job.deleting:  # nobody waits for its answer any more
+        return _decision(seen, (DeleteJob(job.name, job.uid),), again_s=1.0, settled=settled)
     if job.result == "Running" or job.deleting:
         return _decision(seen, again_s=5.0, settled=settled)
     report = seen.reports.get(job.uid)

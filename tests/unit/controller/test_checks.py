@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelfetch.controller.checks import RETRY_S, Checks
+from modelfetch.controller.checks import FIRST_RETRY_S, LONGEST_RETRY_S, Checks
 from modelfetch.controller.mirror import Key, Mirror, Object
 from modelfetch.core.status import dump
 from modelfetch.core.store import published_mark
@@ -154,13 +154,24 @@ def test_a_job_that_nobody_here_asked_says_nothing(ground: Ground) -> None:
 
 
 def test_after_one_that_failed_others_have_their_turn(ground: Ground) -> None:
-    """For some minutes the store's other Jobs are made."""
+    """For half a minute the store's other Jobs are made."""
     ground.ask()
     ground.checks.failed(STORE)
     now = ground.checks.unchecked(STORE)
-    ground.now_s += RETRY_S
+    ground.now_s += FIRST_RETRY_S
 
     assert ((), (mark(A), mark(B)), False) == (now, ground.checks.unchecked(STORE), ground.checks.is_done)
+
+
+def test_what_fails_again_and_again_is_asked_for_less_often() -> None:
+    """Until it has answered: a failure after that is a first one."""
+    ground = Ground()
+    ground.ask()
+    delays = [ground.checks.failed(STORE) for _ in range(5)]
+    ground.checks.answered(STORE, "job", ())
+
+    assert [30.0, 60.0, 120.0, 240.0, LONGEST_RETRY_S] == delays
+    assert FIRST_RETRY_S == ground.checks.failed(STORE)
 
 
 def test_who_asks_again_is_heard(ground: Ground) -> None:

@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from modelfetch.api.order import RemovalTarget
 from modelfetch.api.store import FetchCounts, ModelStoreStatus
 from modelfetch.core.actions import CreateJob, DeleteJob
-from modelfetch.core.observed import ClaimSeen
+from modelfetch.core.observed import ClaimSeen, JobSeen
 from modelfetch.core.store import StoreObserved, decide, inventory, published_mark
 from modelfetch.report import Report
 from tests.unit.core import looks
@@ -18,7 +19,7 @@ from tests.unit.core.looks import NOW, SETTINGS
 GONE = RemovalTarget(namespace="demo", name="minilm", owner="gone-uid")
 
 
-def _look(**changes):
+def _look(**changes: Any) -> StoreObserved:
     seen = StoreObserved(
         now=NOW, store=looks.store(), claim=looks.CLAIM, counts=FetchCounts(total=1), owners=frozenset({"a"})
     )
@@ -177,6 +178,11 @@ def _checked(*missing: str) -> Report:
     return Report(event="result", at=NOW, step="Checking", ok=True, missing=missing)
 
 
+def _asked(job: JobSeen, reports: dict[str, Report] | None = None) -> StoreObserved:
+    """Return a look where this operator has asked that Job."""
+    return _look(unchecked=(MARK,), check=job.name, jobs=(job,), reports=reports or {})
+
+
 def test_what_is_ready_is_looked_for_by_a_job():
     """Before anything else: while it runs, what is Ready may not be; the inventory is as good as before."""
     decision = decide(_look(unchecked=(MARK,), gone=(GONE,)), SETTINGS)
@@ -200,7 +206,7 @@ def test_a_check_of_very_many_takes_several_jobs():
 def test_what_a_check_did_not_find_is_handed_on():
     """With the name of its Job, which goes."""
     done = _job(task="check", result="Complete", finished_at=NOW)
-    decision = decide(_look(unchecked=(MARK,), jobs=(done,), reports={done.uid: _checked(MARK)}), SETTINGS)
+    decision = decide(_asked(done, {done.uid: _checked(MARK)}), SETTINGS)
 
     assert (done.name, (MARK,), (DeleteJob(done.name, done.uid),)) == (
         decision.checked,
@@ -212,8 +218,8 @@ def test_what_a_check_did_not_find_is_handed_on():
 def test_a_check_that_failed_is_tried_again_later():
     """It has found nothing to be missing, and nothing to be there."""
     failed = _job(task="check", result="Failed", finished_at=NOW)
-    now = decide(_look(unchecked=(MARK,), jobs=(failed,)), SETTINGS)
-    later = decide(_look(unchecked=(MARK,), jobs=(replace(failed, finished_s=31.0),)), SETTINGS)
+    now = decide(_asked(failed), SETTINGS)
+    later = decide(_asked(replace(failed, finished_s=31.0)), SETTINGS)
 
     assert (None, (), None) == (now.checked, now.actions, later.checked)
     assert (DeleteJob(failed.name, failed.uid),) == later.actions
@@ -236,4 +242,15 @@ def test_a_check_that_failed_is_told_once_its_job_goes(finished_s):
     """Others have their turn then: what never answers must not keep them waiting."""
     failed = _job(task="check", result="Failed", finished_at=NOW, finished_s=finished_s)
 
-    assert (finished_s > 30) is decide(_look(unchecked=(MARK,), jobs=(failed,)), SETTINGS).unanswered
+    assert (finished_s > 30) is decide(_asked(failed), SETTINGS).unanswered
+
+
+@pytest.mark.parametrize("result", ["Running", "Failed", "Complete"])
+def test_a_check_that_somebody_else_asked_for_goes_at_once(result):
+    """One of the operator before, or of before a backup: whatever it says, the next does not wait for it."""
+    job = _job(task="check", result=result, finished_at=NOW, finished_s=1.0)
+    decision = decide(replace(_asked(job, {job.uid: _checked(MARK)}), check="another"), SETTINGS)
+    going = decide(replace(_asked(replace(job, deleting=True)), check="another"), SETTINGS)
+
+    assert ((DeleteJob(job.name, job.uid),), None, False) == (decision.actions, decision.checked, decision.unanswered)
+    assert () == going.actions
