@@ -47,8 +47,7 @@ class Operator:
             except KubeError:
                 await asyncio.sleep(START_RETRY_S)
         self._tasks += [asyncio.create_task(self._loop.work()) for _ in range(WORKERS)]
-        await self._loop.queue.until_begun()
-        self._loop.has_looked = True
+        self._tasks.append(asyncio.create_task(self._loop.begin_checks(self._lease_asks)))
         await resync_for_ever(self._loop)
 
     @property

@@ -114,14 +114,17 @@ class Leadership:
                     self._renewed = None
                     raise LeadershipLost(f"the Lease could not be renewed for {WRITES_S:g} s: {_why(error)}") from None
 
-    async def give_up(self) -> None:
-        """Nobody holds the Lease afterwards, where this replica did; it writes nothing from now on."""
+    async def give_up(self, has_checked: Callable[[str], bool]) -> None:
+        """Nobody holds the Lease afterwards, where this replica did; it writes nothing from now on.
+
+        Where `has_checked` says so of its words, the Lease does not ask any more.
+        """
         if self._renewed is None or self._sight is None:
             return
         self._renewed = None
         try:
             async with asyncio.timeout(CALL_S):
-                await self._replace(released(self._sight, self._now()), self._asks_then())
+                await self._replace(released(self._sight, self._now()), self._asks_still(has_checked))
         except (KubeError, TimeoutError) as error:
             log.warning("could not blank the Lease; others wait until it is stale", extra={"why": _why(error)})
 
@@ -216,6 +219,8 @@ class Alone:
     """The part of an operator that has no other replica: it leads from the start and never stops."""
 
     is_held = True
+    asks = ""
+    """There is no Lease that would ask for anything."""
 
     def window_s(self) -> float:
         """Return the time that any request may take."""
@@ -226,10 +231,10 @@ class Alone:
         return True
 
     async def keep(self, _has_checked: Callable[[str], bool]) -> None:
-        """Go on for ever; there is no Lease that would ask for anything."""
+        """Go on for ever."""
         await asyncio.Event().wait()
 
-    async def give_up(self) -> None:
+    async def give_up(self, _has_checked: Callable[[str], bool]) -> None:
         """Nothing is held."""
 
 

@@ -75,8 +75,7 @@ class Loop:
         self._claims = Claims()
         self._inventories: Inventories[Key] = Inventories()
         self.checks = Checks(self.mirror, clock)
-        self.has_looked = False
-        """Whether all that was there at the start was looked at, as far as it was possible."""
+        self._may_check = False
         self._observer = Observer(kube, self.mirror, self._claims, self.checks, clock, settings.namespace_slots)
         self._applier = Applier(kube, self._intake.learned)
         self.recorder = EventRecorder(kube, clock)
@@ -121,14 +120,20 @@ class Loop:
                 self._surveys[key_of(MODELSTORES, body)] = ""
         self._intake.wake_all()
 
-    def has_checked(self, words: str) -> bool:
-        """Return whether all that said Ready was looked for on its volume since `words` asked for it; else begin.
+    async def begin_checks(self, asked: str) -> None:
+        """Begin what the Lease has `asked` for, empty where it asks for nothing; what it asks for later may begin, too.
 
-        Until all were looked at once nothing begins: what Jobs of the past report is told by then, too.
+        That is not before all that was listed was looked at once: what Jobs of the past report is told by then, too.
         """
+        await self.queue.until_done()
+        self._may_check = True
+        self.has_checked(asked)
+
+    def has_checked(self, words: str) -> bool:
+        """Return whether all that said Ready was looked for on its volume since `words` asked for it; else begin."""
         if words == self.checks.id:
             return self.checks.is_done
-        if self.has_looked:
+        if self._may_check:
             for store in self.checks.begin(words):
                 log.info("looks for what is Ready on the volume", extra=_about(store))
                 self.queue.add(store)

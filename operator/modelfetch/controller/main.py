@@ -77,7 +77,7 @@ async def run(args: argparse.Namespace, settings: Settings, connection: Connecti
         )
         await stack.enter_async_context(Probes(args.probe_port, answers))
         if await leadership.win(stop):
-            await _lead(loop, leadership, _operate(loop, args, connection, stop), stop)
+            await _lead(loop, leadership, _operate(loop, args, connection, stop, leadership.asks), stop)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -107,23 +107,28 @@ async def _lead(
         await _end_work(loop)
         keeping.cancel()
         # Now, not when Kopf has ended, which takes it seconds: nothing can be written any more.
-        await leadership.give_up()
+        await leadership.give_up(loop.has_checked)
         stop.set()
         await asyncio.wait({working}, timeout=ENDING_S * 2)
         working.cancel()
         await asyncio.gather(keeping, working, return_exceptions=True)
 
 
-async def _operate(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:
-    """Fill the mirror, then watch and reconcile for ever; returns only when asked to stop."""
+async def _operate(
+    loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event, asked: str
+) -> None:
+    """Fill the mirror, then watch and reconcile for ever; returns only when asked to stop.
+
+    `asked` is with what words the Lease asks to look for what is Ready.
+    """
     listed_in_s = await _prime(loop, stop)
     if listed_in_s is None:
         return
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop.work(), name=f"worker-{number}") for number in range(WORKERS)]
         tasks.append(group.create_task(loop.recorder.post_for_ever(), name="events"))
+        tasks.append(group.create_task(loop.begin_checks(asked), name="checks"))
         await _look_at_all(loop, stop)
-        loop.has_looked = True
         log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
         tasks.append(group.create_task(resync_for_ever(loop, listed_in_s), name="resync"))
         if not stop.is_set():

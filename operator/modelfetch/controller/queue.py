@@ -25,7 +25,8 @@ class KeyedQueue(Generic[Key]):
         self._first: deque[Key] = deque()
         self._ready: deque[Key] = deque()
         self._waiting: dict[Key, float] = {}
-        self._in_work: set[Key] = set()
+        self._in_work: dict[Key, float] = {}
+        """Since when."""
         self._again: defaultdict[Key, set[Hashable]] = defaultdict(set)
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
@@ -94,12 +95,12 @@ class KeyedQueue(Generic[Key]):
             await self._arrived.wait()
         key = (self._first or self._ready).popleft()
         del self._waiting[key]
-        self._in_work.add(key)
+        self._in_work[key] = asyncio.get_running_loop().time()
         return key
 
     def done(self, key: Key, is_known: Callable[[Hashable], bool] = lambda _: False) -> None:
         """Say that the work on `key` has ended; it comes again where there was news that this work has not known."""
-        self._in_work.discard(key)
+        self._in_work.pop(key, None)
         self._ended.set()
         if not all(map(is_known, self._again.pop(key, ()))):
             self.add(key)
@@ -125,6 +126,13 @@ class KeyedQueue(Generic[Key]):
         """Wait until every key that is ready now has been given out; others may come meanwhile."""
         now = asyncio.get_running_loop().time()
         while self._waiting and next(iter(self._waiting.values())) <= now:
+            await self._next_end()
+
+    async def until_done(self) -> None:
+        """Wait until the work on every key that is ready or in work now has ended; others may come meanwhile."""
+        await self.until_begun()
+        now = asyncio.get_running_loop().time()
+        while any(since <= now for since in self._in_work.values()):
             await self._next_end()
 
     async def _next_end(self) -> None:

@@ -149,6 +149,17 @@ async def deletion_that_nobody_saw(stage: Stage) -> None:
     await stage.settled()
 
 
+async def model_that_went(stage: Stage) -> None:
+    """What is not on its volume any more is not Ready any more; it is fetched again, and nobody has to look again."""
+    await _have_ready(stage, "a", "b")
+    stage.shift.end()
+    await stage.lose("a")
+    await stage.shift.begin()
+    await stage.comes_again("a")
+    await stage.nobody_asks()
+    await stage.settled()
+
+
 async def claim_that_comes_later(stage: Stage) -> None:
     """StorageNotReady until the claim is there; then Ready."""
     await stage.store()
@@ -203,6 +214,7 @@ SCENARIOS = {
     "delete after Ready, Retain": Scenario(delete_after_ready_with_retain),
     "look asked for": Scenario(look_asked_for),
     "deletion that nobody saw": Scenario(deletion_that_nobody_saw),
+    "model that went": Scenario(model_that_went, elects=True),
     "claim that comes later": Scenario(claim_that_comes_later),
     "store that comes later": Scenario(store_that_comes_later),
     "quota that grows": Scenario(quota_that_grows),

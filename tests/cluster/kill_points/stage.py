@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelfetch.api.fetch import RECONCILE_ANNOTATION
+from modelfetch.controller.leadership import CHECK_ANNOTATION
 from modelfetch.core.job import FETCH_LABEL
 from modelfetch.core.store import inventory
 from modelfetch.kube.client import Kube, Object, Resource
-from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import CLAIMS, JOBS, LEASES, MODELFETCHES, MODELSTORES, PODS
 from tests.cluster.kill_points.kubelet import Cast
 from tests.cluster.kill_points.shift import Shift
 from tests.cluster.kill_points.witness import Witness
 from tests.simulation import pods
 
-CLAIM, STORE = "models", "default"
+CLAIM, STORE, LEASE = "models", "default", "modelfetch-operator"
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 _COUNTED = "count/jobs.batch"
 _USER = "a-user"
@@ -75,6 +76,11 @@ class Stage:
         self.cast.release(name)
         self.witness.news()
 
+    async def lose(self, name: str) -> None:
+        """What is published of a fetch goes, and who leads has to look for all: nobody has a Lease to go by."""
+        del self.cast.volumes[CLAIM].models[name]
+        await self.kube.delete(LEASES, self.namespace, LEASE)
+
     # What comes of it
 
     async def comes(self, name: str, phase: str, reason: str = "") -> Object:
@@ -90,6 +96,24 @@ class Stage:
             return self._is_in(name, "Ready", "") and artifact.get("revision") == commit
 
         await self.witness.until(has_it, f"'{name}' comes with {commit}")
+
+    async def comes_again(self, name: str) -> None:
+        """Return once a fetch is Ready by its second attempt."""
+
+        def is_there() -> bool:
+            attempt = self.status(MODELFETCHES, name).get("attempt") or {}
+            return self._is_in(name, "Ready", "") and attempt.get("number") == 2
+
+        await self.witness.until(is_there, f"'{name}' comes again")
+
+    async def nobody_asks(self) -> None:
+        """Return once the Lease does not ask any more to look for what is Ready."""
+        while await self._is_asked_to_look():
+            await asyncio.sleep(0.05)
+
+    async def _is_asked_to_look(self) -> bool:
+        lease = await self.kube.get(LEASES, self.namespace, LEASE)
+        return CHECK_ANNOTATION in (lease["metadata"].get("annotations") or {})
 
     def _is_in(self, name: str, phase: str, reason: str) -> bool:
         body, status = self.witness.find(MODELFETCHES, name), self.status(MODELFETCHES, name)

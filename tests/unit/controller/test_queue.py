@@ -148,6 +148,25 @@ def test_all_that_wait_are_waited_for():
     assert 2.0 == run(case)
 
 
+def test_the_end_of_work_is_waited_for():
+    """Of all that wait or are in work: what is begun after that is not waited for, though its key is the same."""
+
+    async def case(queue: KeyedQueue[str]) -> None:
+        queue.add("a")
+        queue.add("b")
+        await queue.get()
+        waiting = asyncio.create_task(queue.until_done())
+        for key in ("a", "b"):
+            await asyncio.sleep(1.0)
+            assert not waiting.done()
+            queue.add(key)
+            queue.done(key)
+            await queue.get()
+        await waiting
+
+    assert 2.0 == run(case)
+
+
 def test_a_pause_holds_every_key_back():
     """The API server has too much to do: the longest of the waits that it asked for counts, for all."""
 

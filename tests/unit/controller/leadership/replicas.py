@@ -37,7 +37,10 @@ class Replica:
     async def _live(self) -> None:
         if await self.leadership.win(self.stop):
             with contextlib.suppress(LeadershipLost):
-                await self.leadership.keep(lambda _words: self.has_checked)
+                await self.leadership.keep(self._has_checked)
+
+    def _has_checked(self, _words: str) -> bool:
+        return self.has_checked
 
     def kill(self) -> None:
         """It does nothing any more, and has told nobody."""
@@ -50,7 +53,7 @@ class Replica:
         assert self._task is not None
         self.stop.set()
         self._task.cancel()
-        await self.leadership.give_up()
+        await self.leadership.give_up(self._has_checked)
 
     @property
     def has_ended(self) -> bool:

@@ -167,6 +167,20 @@ def test_after_a_long_time_without_a_leader_all_is_checked(away_s, must_check, e
     run(case)
 
 
+@pytest.mark.parametrize("has_checked", [True, False])
+def test_what_was_checked_by_one_that_is_stopped_is_not_checked_again(has_checked):
+    """Its last write says so, where it has not renewed since; what was not checked is left to the next one."""
+
+    async def case() -> None:
+        server = LeaseServer()
+        first = await leading(server, "first")
+        first.has_checked = has_checked
+        await first.end()
+        assert has_checked is not bool((await leading(server, "second")).leadership.asks)
+
+    run(case)
+
+
 def test_what_has_to_be_checked_is_so_until_it_was():
     """One that ends before leaves it to the next; a word of somebody else's on the Lease stays."""
 
