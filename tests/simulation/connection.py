@@ -5,7 +5,7 @@ Between the two, and before them, everything else may happen: other requests, ev
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, TypeVar
 
 from modelfetch.kube.client import Kube, KubeError, Object, Resource
@@ -67,10 +67,10 @@ class Connection(Kube):
         """Return an object."""
         return await self._ask("get", name, lambda: self._server.get(resource, name))
 
-    async def pages(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
-    ) -> AsyncIterator[list[Object]]:
-        """Yield all objects, as of one moment, on two pages, or the one of a name; of events those about one object."""
+    async def parts(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> AsyncGenerator[list[Object], None]:
+        """Yield all objects, as of one moment, in two parts, or the one of a name; of events those about one object."""
         wanted = fields.partition("=")[2]
         if resource is CORE_EVENTS:
             yield await self._ask("list", fields, lambda: self._cluster.complaints(wanted))

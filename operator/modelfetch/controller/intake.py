@@ -83,8 +83,8 @@ class Intake:
         for resource, labels in KINDS:
             before, uids = self.mirror.moment(resource), set[str]()
             for namespace in self._namespaces:
-                async for page in self._kube.pages(resource, namespace, labels=labels):
-                    for body in page:
+                async for part in self._kube.parts(resource, namespace, labels=labels):
+                    for body in part:
                         uids.add(uid_of(body))
                         self._listed(resource, body, before, notice)
             for body in self.mirror.missing_from(resource, uids, before):

@@ -4,10 +4,10 @@ Comes in: a Connection. Goes out: objects as plain dicts, in the forms of forms.
 nothing; the queue of the operator retries whole reconciles. Every call has a timeout well below the leader's lease.
 """
 
-import asyncio
+import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -16,17 +16,23 @@ import aiohttp
 
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.forms import fitted
+from modelfetch.kube.lists import ListReader
 
 Object = dict[str, Any]
 REQUEST_TIMEOUT_S = 30.0
 WATCH_LINE_LIMIT = 8 << 20
 """Bytes of one watch event; etcd stores at most 1.5 MiB, JSON escapes can multiply that."""
+PIECE = 256 << 10
+"""Bytes of a list that are taken in at once; so many objects are in memory twice."""
+PAGE = 500
+"""Objects on a page, where a list does not come as a whole; what kubectl and Kopf ask for."""
 _USER_AGENT = "modelfetch"
 _NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 LOG_TIMEOUT_S = 5.0
 RETRY_AFTER_LARGEST_S = 300.0
 """Seconds of a Retry-After that are kept; nobody may have an object left alone for longer."""
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+_LIST_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=REQUEST_TIMEOUT_S)
 _LOG_TIMEOUT = aiohttp.ClientTimeout(total=LOG_TIMEOUT_S)
 
 
@@ -103,11 +109,13 @@ class Kube:
         self._write_window_s = write_window_s
         self._tell = tell
         self._session: aiohttp.ClientSession | None = None
+        self._limit = ""
+        """Objects on a page of a list, empty where a list comes as a whole."""
 
     async def __aenter__(self) -> Self:
         """Open the session; a connection pool of 100 to one host is aiohttp's default."""
         connector = aiohttp.TCPConnector(ssl=self.connection.ssl_context(), limit=100)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=False, read_bufsize=WATCH_LINE_LIMIT)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
         return self
 
     async def __aexit__(
@@ -130,36 +138,50 @@ class Kube:
                 return None
             raise
 
-    async def pages(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
-    ) -> AsyncIterator[list[Object]]:
-        """Yield all objects as of one moment, `page` at a time: ten thousand whole ones are a lot of memory.
+    async def parts(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> AsyncGenerator[list[Object], None]:
+        """Yield all objects as of one moment, as they arrive: ten thousand whole ones are a lot of memory.
 
-        While one page is taken in, the next one is on its way.
+        They are asked for at once, which the API server answers from its cache; pages after the first it may read from
+        etcd (docs/decisions/0019). Once a list has broken off, as one does that is taken in too slowly, it is pages.
         """
         path, kind = resource.path(namespace), {"apiVersion": resource.api_version, "kind": resource.kind}
-        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(page)}
-        query = {name: value for name, value in query.items() if value}
-        coming = asyncio.create_task(self._json("GET", path, query=query))
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": self._limit}
+        token = "first"
+        while token:
+            reader, asked = ListReader(), {name: value for name, value in query.items() if value}
+            try:
+                async with contextlib.aclosing(self._pieces(path, asked)) as pieces:
+                    async for piece in pieces:
+                        if items := reader.feed(piece):
+                            yield [fitted(resource.kind, kind | _object(item)) for item in items]
+                token = (_object(reader.end()).get("metadata") or {}).get("continue") or ""
+            except ValueError as error:
+                raise _unreachable("GET", path, error) from error
+            query["continue"] = token
+
+    async def _pieces(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        """Yield the body of an answer as it arrives; nothing more is sent while the caller is busy with a piece."""
+        code = 0
         try:
-            while True:
-                body = await coming
-                token = (body.get("metadata") or {}).get("continue")
-                if token:
-                    coming = asyncio.create_task(self._json("GET", path, query=query | {"continue": token}))
-                    await asyncio.sleep(0)  # it is sent before anybody works on this page
-                yield [fitted(resource.kind, {**kind, **item}) for item in body.get("items") or []]
-                if not token:
-                    return
+            async with self._request("GET", path, query=query, timeout=_LIST_TIMEOUT, buffer=PIECE) as response:
+                code, self.has_answered = response.status, True
+                await _check(response)
+                async for piece in response.content.iter_chunked(PIECE):
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if code == 200:
+                self._limit = str(PAGE)
+            raise _unreachable("GET", path, error) from error
         finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+            self._tell("GET", _plural(path), code)
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Object]:
-        """Return all objects, read in pages."""
-        return [item async for page in self.pages(resource, namespace, labels=labels, fields=fields) for item in page]
+        """Return all objects."""
+        return [item async for part in self.parts(resource, namespace, labels=labels, fields=fields) for item in part]
 
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", since: str = ""
@@ -306,6 +328,7 @@ class Kube:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
+        buffer: int = WATCH_LINE_LIMIT,
     ) -> "aiohttp.client._RequestContextManager":
         assert self._session is not None, "the client is used inside 'async with'"
         sent = {"User-Agent": _USER_AGENT, **(headers or {})}
@@ -319,6 +342,7 @@ class Kube:
             headers=sent,
             allow_redirects=False,
             timeout=timeout,
+            read_bufsize=buffer,
         )
 
 

@@ -73,50 +73,108 @@ def test_a_wait_that_the_server_asks_for(header, delay_s):
     assert (429, delay_s) == (error.status, error.retry_after_s)
 
 
-PAGES = {"": ("a", "second"), "second": ("b", "third"), "third": ("c", "")}
-
-
 @contextlib.asynccontextmanager
-async def paged_server():
-    """Yield the tokens by which pages are asked for, and a client."""
-    asked = []
-
-    async def answer(request):
-        asked.append(request.query.get("continue", ""))
-        name, token = PAGES[asked[-1]]
-        return web.json_response({"items": [{"metadata": {"name": name}}], "metadata": {"continue": token}})
-
+async def client_of(answer):
+    """Yield a client of a server that answers so."""
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with Kube(Connection(f"http://127.0.0.1:{runner.addresses[0][1]}")) as kube:
-            yield asked, kube
+            yield kube
     finally:
         await runner.cleanup()
 
 
-async def until(holds):
-    """Return when it holds, or after so many rounds of the event loop that it never will."""
-    for _ in range(10_000):
-        if holds():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("nobody has asked for the next page")
+async def names_of(kube):
+    """Return the names of what is listed."""
+    return [body["metadata"]["name"] for body in await kube.list(PODS, "demo")]
 
 
-def test_the_next_page_is_on_its_way_while_one_is_taken_in():
-    """Nobody waits for the server and works by turns; of one who stops in between nothing is left."""
+def test_objects_are_there_before_the_list_has_ended():
+    """The rest is sent when the first ones were taken in; of one who stops in between nothing is left."""
+    taken_in = asyncio.Event()
+
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"items":[{"metadata":{"name":"a"}},{"meta')
+        await taken_in.wait()
+        await response.write(b'data":{"name":"b"}}],"metadata":{}}')
+        return response
 
     async def run():
-        async with paged_server() as (asked, kube):
+        async with client_of(answer) as kube:
             names = []
-            async for page in kube.pages(PODS, "demo"):
-                names += [body["metadata"]["name"] for body in page]
-                await until(lambda: len(asked) >= min(len(names) + 1, 3))  # noqa: B023
-            pages = kube.pages(PODS, "demo")
-            await anext(pages)
-            await pages.aclose()
-            return names, asked[:3], [task for task in asyncio.all_tasks() if "_json" in repr(task)]
+            async for part in kube.parts(PODS, "demo"):
+                names += [body["metadata"]["name"] for body in part]
+                taken_in.set()
+            parts = kube.parts(PODS, "demo")
+            await anext(parts)
+            await parts.aclose()
+            return names, kube._session.connector._acquired
 
-    assert (["a", "b", "c"], ["", "second", "third"], []) == asyncio.run(run())
+    assert (["a", "b"], set()) == asyncio.run(run())
+
+
+PAGES = {"": ("a", "second"), "second": ("b", "third"), "third": ("c", "")}
+
+
+def test_after_a_list_that_broke_off_lists_are_pages():
+    """Whoever takes it in too slowly for the server's patience comes to its end all the same."""
+    asked = []
+
+    async def answer(request):
+        asked.append((request.query.get("limit"), request.query.get("continue", "")))
+        if asked[-1][0] is None:
+            response = web.StreamResponse(headers={"Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b'{"items":[{"metadata":{"name":"a"}}')
+            request.transport.abort()
+            return response
+        name, token = PAGES[asked[-1][1]]
+        return web.json_response({"items": [{"metadata": {"name": name}}], "metadata": {"continue": token}})
+
+    async def run():
+        async with client_of(answer) as kube:
+            with pytest.raises(KubeError, match="0 Unreachable"):
+                await names_of(kube)
+            return await names_of(kube)
+
+    assert ["a", "b", "c"] == asyncio.run(run())
+    assert [(None, ""), ("500", ""), ("500", "second"), ("500", "third")] == asked
+
+
+def test_after_a_list_that_was_refused_lists_are_whole():
+    """Nothing was said about how long they take."""
+    answers = [web.Response(status=503), web.json_response({"items": None, "metadata": {}})]
+    asked = []
+
+    async def answer(request):
+        asked.append(request.query.get("limit"))
+        return answers.pop(0)
+
+    async def run():
+        async with client_of(answer) as kube:
+            with pytest.raises(KubeError, match="503"):
+                await names_of(kube)
+            return await names_of(kube)
+
+    assert ([], [None, None]) == (asyncio.run(run()), asked)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"items":[{"metadata":{}}', b'{"items":["a"]}', b'{"items":[{"a":"\xff"}]}', b"<html>"]
+)
+def test_a_list_that_is_none(body):
+    """It is an error of the server's, whatever is found in it."""
+
+    async def answer(_request):
+        return web.Response(body=body)
+
+    async def run():
+        async with client_of(answer) as kube:
+            await names_of(kube)
+
+    with pytest.raises(KubeError, match="0 Unreachable"):
+        asyncio.run(run())

@@ -1,0 +1,53 @@
+"""Reads the JSON of a list while it arrives: each item as soon as it is whole.
+
+Comes in: the body in pieces, cut anywhere. Goes out: the items in their order, and at the end what the list says of
+itself. So a list of ten thousand objects is never in memory as a whole, though it is asked for as one.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_BEGIN = re.compile(r'"items"\s*:\s*\[')
+_BETWEEN = re.compile(r"[\s,]*")
+
+
+class ListReader:
+    """One list."""
+
+    def __init__(self) -> None:
+        self._bytes = codecs.getincrementaldecoder("utf-8")()
+        self._scan = json.JSONDecoder().raw_decode
+        self._head = ""
+        """What comes before the first item, empty until that is known."""
+        self._text = ""
+        """What has arrived after that and was not given out."""
+
+    def feed(self, piece: bytes) -> list[Any]:
+        """Take in what comes next; return the items that are whole by now and were not before."""
+        self._text += self._bytes.decode(piece)
+        if not self._head and (begin := _BEGIN.search(self._text)):
+            self._head, self._text = self._text[: begin.end()], self._text[begin.end() :]
+        return list(self._items()) if self._head else []
+
+    def end(self) -> Any:
+        """Return the list without its items; raises ValueError where something is missing."""
+        return json.loads(self._head + self._text + self._bytes.decode(b"", final=True))
+
+    def _items(self) -> Iterator[Any]:
+        at = self._next(0)
+        while self._text[at : at + 1] not in ("", "]"):
+            try:
+                item, at = self._scan(self._text, at)
+            except json.JSONDecodeError:
+                break  # its end is still to come
+            at = self._next(at)
+            yield item
+        self._text = self._text[at:]
+
+    def _next(self, at: int) -> int:
+        between = _BETWEEN.match(self._text, at)
+        assert between is not None, "it may be empty"
+        return between.end()
