@@ -52,6 +52,8 @@ class Checks:
         self.id = words
         self._open.clear()
         self._asked.clear()
+        self._retry_s.clear()
+        self._not_before.clear()
         for body in self._mirror.all(MODELFETCHES):
             if told := _told(body):
                 self._open[store_of(body)][told[0]] = _Published(key_of(MODELFETCHES, body), told[1])
@@ -92,7 +94,13 @@ class Checks:
         return tuple(published.fetch for published in lost)
 
     def failed(self, store: Key) -> float:
-        """A Job has answered nothing; return the seconds until the next is asked."""
+        """A Job has answered nothing; return the seconds until the next is asked.
+
+        Of a Job that is still there, because it could not be deleted, this may be said again.
+        """
+        left_s = self._not_before.get(store, 0.0) - self._clock.monotonic()
+        if left_s > 0:
+            return left_s
         delay_s = self._retry_s.get(store, FIRST_RETRY_S)
         self._retry_s[store] = min(2 * delay_s, LONGEST_RETRY_S)
         self._not_before[store] = self._clock.monotonic() + delay_s

@@ -1,9 +1,10 @@
 """A thin asynchronous client of the Kubernetes API: the verbs that modelfetch uses, each one request, errors as ours.
 
 Comes in: a Connection. Goes out: objects as plain dicts, in the forms of forms.py. It keeps no cache and retries
-nothing; the queue of the operator retries whole reconciles. Every call has a timeout well below the leader's lease.
+nothing; the queue of the operator retries whole reconciles. Every call ends by itself, a write before others may lead.
 """
 
+import asyncio
 import contextlib
 import json
 import re
@@ -26,13 +27,17 @@ PIECE = 256 << 10
 """Bytes of a list that are taken in at once; so many objects are in memory twice."""
 PAGE = 500
 """Objects on a page, where a list does not come as a whole; what kubectl and Kopf ask for."""
+PATIENCE_S = 25.0
+"""Seconds from which on a list that fails is taken to be too long: below what it may wait for its first byte, and below
+the minute that the API server gives a request."""
+LIST_TIMEOUT_S = 120.0
 _USER_AGENT = "modelfetch"
 _NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 LOG_TIMEOUT_S = 5.0
 RETRY_AFTER_LARGEST_S = 300.0
 """Seconds of a Retry-After that are kept; nobody may have an object left alone for longer."""
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-_LIST_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=REQUEST_TIMEOUT_S)
+_LIST_TIMEOUT = aiohttp.ClientTimeout(total=LIST_TIMEOUT_S, connect=10, sock_read=REQUEST_TIMEOUT_S)
 _LOG_TIMEOUT = aiohttp.ClientTimeout(total=LOG_TIMEOUT_S)
 
 
@@ -144,22 +149,38 @@ class Kube:
         """Yield all objects as of one moment, as they arrive: ten thousand whole ones are a lot of memory.
 
         They are asked for at once, which the API server answers from its cache; pages after the first it may read from
-        etcd (docs/decisions/0019). Once a list has broken off, as one does that is taken in too slowly, it is pages.
+        etcd (docs/decisions/0019). Once a list has failed because it took too long, lists are pages.
         """
         path, kind = resource.path(namespace), {"apiVersion": resource.api_version, "kind": resource.kind}
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": self._limit}
-        token = "first"
+        token, now = "first", asyncio.get_running_loop().time
         while token:
             reader, asked = ListReader(), {name: value for name, value in query.items() if value}
+            began = now()
             try:
-                async with contextlib.aclosing(self._pieces(path, asked)) as pieces:
-                    async for piece in pieces:
-                        if items := reader.feed(piece):
-                            yield [fitted(resource.kind, kind | _object(item)) for item in items]
-                token = (_object(reader.end()).get("metadata") or {}).get("continue") or ""
-            except ValueError as error:
-                raise _unreachable("GET", path, error) from error
-            query["continue"] = token
+                async with contextlib.aclosing(self._items(path, asked, reader)) as parts:
+                    async for items in parts:
+                        yield [fitted(resource.kind, kind | item) for item in items]
+            except KubeError as error:
+                if error.status == 504 or now() - began >= PATIENCE_S:
+                    self._limit = str(PAGE)
+                raise
+            token = query["continue"] = reader.token
+
+    async def _items(
+        self, path: str, query: Mapping[str, str], reader: ListReader
+    ) -> AsyncGenerator[list[Object], None]:
+        """Yield the items of one answer, as they arrive; afterwards `reader` has all of it."""
+        try:
+            async with contextlib.aclosing(self._pieces(path, query)) as pieces:
+                async for piece in pieces:
+                    if items := reader.feed(piece):
+                        yield items
+                    # What is there already comes without a turn of the event loop, and others wait for theirs.
+                    await asyncio.sleep(0)
+            reader.end()
+        except ValueError as error:
+            raise _unreachable("GET", path, error) from error
 
     async def _pieces(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield the body of an answer as it arrives; nothing more is sent while the caller is busy with a piece."""
@@ -171,8 +192,6 @@ class Kube:
                 async for piece in response.content.iter_chunked(PIECE):
                     yield piece
         except (aiohttp.ClientError, TimeoutError) as error:
-            if code == 200:
-                self._limit = str(PAGE)
             raise _unreachable("GET", path, error) from error
         finally:
             self._tell("GET", _plural(path), code)

@@ -24,19 +24,29 @@ class ListReader:
         """What comes before the first item, empty until that is known."""
         self._text = ""
         """What has arrived after that and was not given out."""
+        self.envelope: dict[str, Any] = {}
+        """The list without its items, once it has ended."""
 
-    def feed(self, piece: bytes) -> list[Any]:
-        """Take in what comes next; return the items that are whole by now and were not before."""
+    def feed(self, piece: bytes) -> list[dict[str, Any]]:
+        """Take in what comes next; return the items that are whole by now and were not before.
+
+        Raises ValueError where this is no list of objects.
+        """
         self._text += self._bytes.decode(piece)
         if not self._head and (begin := _BEGIN.search(self._text)):
             self._head, self._text = self._text[: begin.end()], self._text[begin.end() :]
         return list(self._items()) if self._head else []
 
-    def end(self) -> Any:
-        """Return the list without its items; raises ValueError where something is missing."""
-        return json.loads(self._head + self._text + self._bytes.decode(b"", final=True))
+    def end(self) -> None:
+        """Know what the list says of itself; raises ValueError where something is missing."""
+        self.envelope = _object(json.loads(self._head + self._text + self._bytes.decode(b"", final=True)))
 
-    def _items(self) -> Iterator[Any]:
+    @property
+    def token(self) -> str:
+        """By what the next page is asked for, empty where there is none."""
+        return str((self.envelope.get("metadata") or {}).get("continue") or "")
+
+    def _items(self) -> Iterator[dict[str, Any]]:
         at = self._next(0)
         while self._text[at : at + 1] not in ("", "]"):
             try:
@@ -44,10 +54,16 @@ class ListReader:
             except json.JSONDecodeError:
                 break  # its end is still to come
             at = self._next(at)
-            yield item
+            yield _object(item)
         self._text = self._text[at:]
 
     def _next(self, at: int) -> int:
         between = _BETWEEN.match(self._text, at)
         assert between is not None, "it may be empty"
         return between.end()
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"no object but {str(value)[:100]}")
+    return value

@@ -167,11 +167,26 @@ def test_what_fails_again_and_again_is_asked_for_less_often() -> None:
     """Until it has answered: a failure after that is a first one."""
     ground = Ground()
     ground.ask()
-    delays = [ground.checks.failed(STORE) for _ in range(5)]
+    delays = []
+    for _ in range(5):
+        delays.append(ground.checks.failed(STORE))
+        ground.now_s += delays[-1]
     ground.checks.answered(STORE, "job", ())
 
     assert [30.0, 60.0, 120.0, 240.0, LONGEST_RETRY_S] == delays
     assert FIRST_RETRY_S == ground.checks.failed(STORE)
+
+
+def test_of_one_that_failed_twice_as_much_is_no_other_failure() -> None:
+    """Its Job could not be deleted at once; and who asks anew does not wait for what was before."""
+    ground = Ground()
+    ground.checks.failed(STORE)
+    ground.now_s += 10.0
+    left_s = ground.checks.failed(STORE)
+    ground.store("a")
+    ground.checks.begin("again")
+
+    assert (20.0, (mark("a"),), FIRST_RETRY_S) == (left_s, ground.ask(), ground.checks.failed(STORE))
 
 
 def test_who_asks_again_is_heard(ground: Ground) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 from aiohttp import web
 
+from modelfetch.kube import client
 from modelfetch.kube.client import RETRY_AFTER_LARGEST_S, Kube, KubeError
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import PODS
@@ -120,19 +121,25 @@ def test_objects_are_there_before_the_list_has_ended():
 PAGES = {"": ("a", "second"), "second": ("b", "third"), "third": ("c", "")}
 
 
-def test_after_a_list_that_broke_off_lists_are_pages():
-    """Whoever takes it in too slowly for the server's patience comes to its end all the same."""
+@pytest.mark.parametrize(
+    ("patience_s", "after"),
+    [(0.0, [("500", ""), ("500", "second"), ("500", "third")]), (25.0, [(None, "")])],
+    ids=["it took too long", "somebody was started again"],
+)
+def test_after_a_list_that_took_too_long_lists_are_pages(monkeypatch, patience_s, after):
+    """Whoever takes it in too slowly for the server comes to its end all the same; one that breaks off says nothing."""
+    monkeypatch.setattr(client, "PATIENCE_S", patience_s)
     asked = []
 
     async def answer(request):
         asked.append((request.query.get("limit"), request.query.get("continue", "")))
-        if asked[-1][0] is None:
+        if len(asked) == 1:
             response = web.StreamResponse(headers={"Content-Length": "1000"})
             await response.prepare(request)
             await response.write(b'{"items":[{"metadata":{"name":"a"}}')
             request.transport.abort()
             return response
-        name, token = PAGES[asked[-1][1]]
+        name, token = PAGES[asked[-1][1]] if asked[-1][0] else ("all", "")
         return web.json_response({"items": [{"metadata": {"name": name}}], "metadata": {"continue": token}})
 
     async def run():
@@ -141,13 +148,14 @@ def test_after_a_list_that_broke_off_lists_are_pages():
                 await names_of(kube)
             return await names_of(kube)
 
-    assert ["a", "b", "c"] == asyncio.run(run())
-    assert [(None, ""), ("500", ""), ("500", "second"), ("500", "third")] == asked
+    assert (["a", "b", "c"] if len(after) == 3 else ["all"]) == asyncio.run(run())
+    assert [(None, ""), *after] == asked
 
 
-def test_after_a_list_that_was_refused_lists_are_whole():
-    """Nothing was said about how long they take."""
-    answers = [web.Response(status=503), web.json_response({"items": None, "metadata": {}})]
+@pytest.mark.parametrize(("status", "limit"), [(503, None), (504, "500")])
+def test_after_a_list_that_was_refused(status, limit):
+    """Lists stay whole, unless the server itself says that it took too long."""
+    answers = [web.Response(status=status), web.json_response({"items": None, "metadata": {}})]
     asked = []
 
     async def answer(request):
@@ -156,11 +164,41 @@ def test_after_a_list_that_was_refused_lists_are_whole():
 
     async def run():
         async with client_of(answer) as kube:
-            with pytest.raises(KubeError, match="503"):
+            with pytest.raises(KubeError, match=str(status)):
                 await names_of(kube)
             return await names_of(kube)
 
-    assert ([], [None, None]) == (asyncio.run(run()), asked)
+    assert ([], [None, limit]) == (asyncio.run(run()), asked)
+
+
+def test_others_have_their_turn_while_a_list_is_taken_in():
+    """A list that is compressed is there in a moment, and taken in for seconds: leadership is renewed meanwhile."""
+    items = [{"metadata": {"name": f"{number:05}", "annotations": {"is": "x" * 1000}}} for number in range(5000)]
+
+    async def answer(_request):
+        response = web.json_response({"items": items, "metadata": {}})
+        response.enable_compression()
+        return response
+
+    async def run():
+        async with client_of(answer) as kube:
+            turns, parts = 0, 0
+
+            async def take_turns():
+                nonlocal turns
+                while True:
+                    await asyncio.sleep(0)
+                    turns += 1
+
+            other = asyncio.create_task(take_turns())
+            before = []
+            async for _ in kube.parts(PODS, "demo"):
+                parts, before = parts + 1, [*before, turns]
+            other.cancel()
+            return parts, len(set(before))
+
+    parts, turns = asyncio.run(run())
+    assert 10 < parts == turns
 
 
 @pytest.mark.parametrize(
