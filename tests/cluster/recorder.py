@@ -5,10 +5,12 @@ all that was written before has arrived, and fails where a watch has ended befor
 """
 
 import contextlib
+import http
 import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +19,8 @@ from modelfetch.kube.connection import Connection
 
 Object = dict[str, Any]
 _ANSWER_WITHIN_S = 60.0
+_AGAIN_S = 0.2
+_NOT_YET = (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE)
 _LIFE_S = 1800
 """Of a watch; no test takes as long."""
 
@@ -93,11 +97,11 @@ class _Watch(threading.Thread):
         server = connection.server.removeprefix("https://")
         self._http = http.client.HTTPSConnection(server, context=connection.ssl_context())
         self._http.connect()
-        self._ending = False
+        self._ending = threading.Event()
 
     def end(self) -> None:
         """Afterwards the thread has ended."""
-        self._ending = True
+        self._ending.set()
         with contextlib.suppress(OSError):  # it has broken by itself, which `problem` tells
             self._http.sock.shutdown(socket.SHUT_RDWR)
         self.join()
@@ -106,15 +110,26 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         """Take in events until the end."""
         try:
-            self._http.request("GET", self._path, headers=self._headers)
-            with self._http.getresponse() as answer:
+            with self._open() as answer:
                 for line in answer:
                     self._take(json.loads(line))
             problem: Exception = EOFError(f"the watch of {self._kind.plural} is over")
         except (OSError, ValueError, http.client.HTTPException) as error:
             problem = error
-        if not self._ending:
+        if not self._ending.is_set():
             self._recorder.fail(problem)
+
+    def _open(self) -> http.client.HTTPResponse:
+        """Return the answer; of a kind that was defined a moment ago the server's cache may still be filled."""
+        end = time.monotonic() + _ANSWER_WITHIN_S
+        while True:
+            self._http.request("GET", self._path, headers=self._headers)
+            answer = self._http.getresponse()
+            if answer.status == http.HTTPStatus.OK:
+                return answer
+            said = answer.read()
+            if answer.status not in _NOT_YET or self._ending.wait(_AGAIN_S) or time.monotonic() > end:
+                raise ValueError(f"{answer.status}: {said!r}")
 
     def _take(self, event: Object) -> None:
         if event["type"] == "ERROR":
