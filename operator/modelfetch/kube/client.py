@@ -17,7 +17,7 @@ import aiohttp
 
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.forms import fitted
-from modelfetch.kube.lists import ListReader
+from modelfetch.kube.lists import ListReader, as_object
 
 Object = dict[str, Any]
 REQUEST_TIMEOUT_S = 30.0
@@ -325,7 +325,7 @@ class Kube:
             ) as response:
                 code, self.has_answered = response.status, True
                 await _check(response)
-                return _object(await response.json(content_type=None))
+                return as_object(await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _unreachable(method, path, error) from error
         finally:
@@ -391,12 +391,6 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     except ValueError:
         body = {"message": text[:300]}
     raise _status_error(response.status, body if isinstance(body, dict) else {}, response.headers.get("Retry-After"))
-
-
-def _object(body: Any) -> Object:
-    if not isinstance(body, dict):
-        raise ValueError(f"the answer is no object but {str(body)[:100]}")
-    return body
 
 
 def _status_error(status: int, body: Object, retry_after: str | None) -> KubeError:

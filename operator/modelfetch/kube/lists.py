@@ -39,7 +39,7 @@ class ListReader:
 
     def end(self) -> None:
         """Know what the list says of itself; raises ValueError where something is missing."""
-        self.envelope = _object(json.loads(self._head + self._text + self._bytes.decode(b"", final=True)))
+        self.envelope = as_object(json.loads(self._head + self._text + self._bytes.decode(b"", final=True)))
 
     @property
     def token(self) -> str:
@@ -54,7 +54,7 @@ class ListReader:
             except json.JSONDecodeError:
                 break  # its end is still to come
             at = self._next(at)
-            yield _object(item)
+            yield as_object(item)
         self._text = self._text[at:]
 
     def _next(self, at: int) -> int:
@@ -63,7 +63,8 @@ class ListReader:
         return between.end()
 
 
-def _object(value: Any) -> dict[str, Any]:
+def as_object(value: Any) -> dict[str, Any]:
+    """Return what the server has sent, or a part of it, where it is an object; raises ValueError where it is not."""
     if not isinstance(value, dict):
-        raise ValueError(f"no object but {str(value)[:100]}")
+        raise ValueError(f"the answer is no object but {str(value)[:100]}")
     return value
