@@ -17,7 +17,7 @@ from benchmarks.results import FOLDER, OPERATOR, Results, stem
 from benchmarks.run import Contest, failures, in_turn
 from benchmarks.samples import Sample
 from modelfetch.devcluster.release import read_release
-from modelfetch.kube.client import KubeError
+from modelfetch.kube.errors import KubeError
 
 NAMESPACES = 12
 """One has room for 100 fetches at once; those of the warm-up hold theirs."""

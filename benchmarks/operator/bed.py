@@ -21,9 +21,9 @@ from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Pa
 from modelfetch.devcluster.state import State, find_state
 from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import Workspace, create_workspace
-from modelfetch.kube.client import Kube, Object, Resource
+from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.connection import Connection, from_kubeconfig
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 
 NAME = "bench-operator"
 PEER_ACCOUNT = "plain-kopf"

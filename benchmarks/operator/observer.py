@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
+from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import JOBS, MODELFETCHES
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import JOBS, MODELFETCHES, Resource
 
 Fetch = tuple[str, str]
 """Namespace and name."""

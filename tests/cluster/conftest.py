@@ -19,8 +19,9 @@ import pytest
 
 from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
-from modelfetch.kube.client import Kube, Resource
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection, from_kubeconfig
+from modelfetch.kube.objects import Resource
 from tests.cluster import operator_process, shared
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.rights import refused

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from modelfetch.kube.client import Resource
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.objects import Resource
 
 Object = dict[str, Any]
 _ANSWER_WITHIN_S = 60.0

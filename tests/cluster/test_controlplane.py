@@ -15,9 +15,10 @@ from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, wr
 from modelfetch.devcluster.state import find_state
 from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
+from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.connection import Connection, from_kubeconfig
-from modelfetch.kube.objects import CLAIMS, PODS
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import CLAIMS, PODS, Resource
 from tests.cluster.conftest import Api, Kubectl
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")

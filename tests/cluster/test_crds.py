@@ -15,8 +15,9 @@ from modelfetch.api.crds import KINDS
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import StatusModel
 from modelfetch.api.store import ModelStoreStatus
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
-from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import MODELFETCHES, MODELSTORES, Resource
 from tests.cluster.conftest import Api, Kubectl
 from tests.corpus.case import Case, disagreements, parsed
 from tests.corpus.generated import specs

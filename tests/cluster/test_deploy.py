@@ -17,9 +17,10 @@ from modelfetch.devcluster.manifests import until
 from modelfetch.devcluster.parts import NAMESPACE as WORKSPACE
 from modelfetch.devcluster.parts import OPERATOR_NAMESPACE
 from modelfetch.devcluster.summary import Summary
-from modelfetch.kube.client import Kube, KubeError, Resource
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests.cluster.chart import NAMESPACE, Object, manifests, of_kind, operator_of
 from tests.cluster.conftest import Api, Kubectl
 from tests.cluster.rights import Right, granted, rights

@@ -19,9 +19,10 @@ from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.devcluster.hub.rules import Match, Rule, Status
 from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
 from modelfetch.devcluster.summary import Summary
-from modelfetch.kube.client import Kube, KubeError, Resource
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import JOBS, LEASES, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import JOBS, LEASES, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests import gen
 from tests.cluster.conftest import Api, Kubectl
 from tests.cluster.rights import calls_of, granted, granted_beside_it, refused

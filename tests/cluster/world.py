@@ -15,9 +15,9 @@ from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.rules import Match, Rate, Rule
 from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
-from modelfetch.kube.client import Kube, Resource
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import from_kubeconfig
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests.cluster.recorder import Recorder, recording
 from tests.kstatus import check_versions
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from modelfetch.api.order import FetchOrder, parse
 from modelfetch.core.job import HASH_ANNOTATION
-from modelfetch.kube.client import KubeError, Object, Resource
-from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests.simulation import pods
 from tests.simulation.process import Exit, Plan, Process
 from tests.simulation.server import FOREGROUND, Server

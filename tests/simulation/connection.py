@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, TypeVar
 
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
-from modelfetch.kube.objects import CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, Resource
 from tests.simulation.cluster import Cluster
 from tests.simulation.server import Server
 

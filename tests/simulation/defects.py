@@ -14,15 +14,16 @@ from types import CodeType, FrameType
 from typing import Any
 
 import modelfetch
-from modelfetch.controller.loop import Loop
+from modelfetch.controller.fetches import Fetches
 from modelfetch.controller.queue import KeyedQueue
+from modelfetch.controller.stores import Stores
 from tests.simulation.calm import end_well
 from tests.simulation.driver import Steps
 from tests.simulation.world import World
 
 _PACKAGE = str(Path(modelfetch.__file__).parent)
 _FOLDERS = tuple(f"{_PACKAGE}/{name}/" for name in ("controller", "core"))
-_LOOKS = (Loop._reconcile_fetch.__code__, Loop._reconcile_store.__code__)
+_LOOKS = (Fetches.reconcile.__code__, Stores.reconcile.__code__)
 _QUEUE = KeyedQueue.__module__
 _log = logging.getLogger("modelfetch.controller")
 

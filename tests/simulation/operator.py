@@ -8,8 +8,9 @@ from collections import deque
 
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.core.observed import Settings
-from modelfetch.kube.client import KubeError, Object, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests.simulation.cluster import Cluster
 from tests.simulation.connection import Connection
 from tests.simulation.server import Server

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from modelfetch.api.fetch import ModelFetchSpec
 from modelfetch.api.order import FetchOrder
 from modelfetch.core.job import FETCH_LABEL, HASH_ANNOTATION, spec_hash
-from modelfetch.kube.client import Object, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Object
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from modelfetch.reasons import Reason
 from tests import kstatus
 from tests.simulation import pods

@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from modelfetch.kube.client import KubeError, Object, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS
+from modelfetch.kube.client import Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import JOBS, MODELFETCHES, PODS, Resource
 from tests.simulation.virtual_loop import VirtualClock
 
 FOREGROUND = "foregroundDeletion"

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from modelfetch.kube.client import KubeError, Object
+from modelfetch.kube.client import Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
 from tests.simulation.cluster import Cluster
 from tests.simulation.connection import LOST, WRITES, Request

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from modelfetch.kube.client import Object, Resource
+from modelfetch.kube.client import Object
 from modelfetch.kube.forms import fitted
-from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import CLAIMS, CORE_EVENTS, JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests.simulation.cluster import Cluster
 from tests.simulation.server import Server, Watcher
 from tests.stored_fields.changes import Path, at, put

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.core.job import FETCH_LABEL
-from modelfetch.kube.client import Object, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES
+from modelfetch.kube.client import Object
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, Resource
 from modelfetch.reasons import Reason
 from tests.gen import full_spec
 from tests.simulation.calm import CONVERGED_S, end_faults, unfulfilled

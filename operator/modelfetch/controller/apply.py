@@ -7,12 +7,13 @@ are deterministic, deletes carry the uid, the status is server-side applied as a
 from collections.abc import Callable
 from typing import Any
 
-from modelfetch.controller.mirror import controller_of
+from modelfetch.controller.mirror import Key, controller_of
 from modelfetch.core.actions import Action, CreateJob, DeleteJob
 from modelfetch.core.job import HASH_ANNOTATION
 from modelfetch.errors import sanitise
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
-from modelfetch.kube.objects import JOBS
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import JOBS, Resource
 
 FIELD_MANAGER = "modelfetch-operator"
 _REFUSALS = (400, 403, 422)
@@ -30,31 +31,31 @@ class Refused(Exception):
 
 
 Learn = Callable[[Resource, Object], Any]
+Lose = Callable[[Resource, Key, str], Any]
 
 
 class Applier:
-    """Acts; `learn` takes in what the server answered."""
+    """Acts; `learn` takes in what the server answered, `lose` what is not there though it should be deleted."""
 
-    def __init__(self, kube: Kube, learn: Learn) -> None:
+    def __init__(self, kube: Kube, learn: Learn, lose: Lose) -> None:
         self._kube = kube
         self._learn = learn
+        self._lose = lose
 
-    async def act(self, namespace: str, action: Action) -> bool:
-        """Carry out one action; False where a Job that was to be deleted is gone already.
-
-        Raises Refused, or KubeError where the outcome is unknown or worth another try.
-        """
+    async def act(self, namespace: str, action: Action) -> None:
+        """Carry out one action; raises Refused, or KubeError where the outcome is unknown or worth another try."""
         if isinstance(action, DeleteJob):
-            return await self._delete(namespace, action.name, action.uid)
-        await self._create(namespace, action)
-        return True
+            await self._delete(namespace, action.name, action.uid)
+        else:
+            await self._create(namespace, action)
 
-    async def _delete(self, namespace: str, name: str, uid: str) -> bool:
+    async def _delete(self, namespace: str, name: str, uid: str) -> None:
         """Its Pods end first: while the Job is there, no other is made under its name."""
         answer = await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
-        if answer is not None and (answer.get("metadata") or {}).get("deletionTimestamp"):
+        if answer is None:
+            self._lose(JOBS, Key(JOBS.kind, namespace, name), uid)
+        elif (answer.get("metadata") or {}).get("deletionTimestamp"):
             self._learn(JOBS, answer)  # on its way out: to be deleted once, however late its event comes
-        return answer is not None
 
     async def _create(self, namespace: str, action: CreateJob) -> None:
         try:

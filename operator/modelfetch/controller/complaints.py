@@ -10,7 +10,8 @@ from typing import Any
 
 from modelfetch.controller.pace import Budget, Clock
 from modelfetch.errors import sanitise
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import Kube
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import CORE_EVENTS
 
 Object = dict[str, Any]

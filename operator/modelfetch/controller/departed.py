@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from modelfetch.api.order import RemovalTarget
 from modelfetch.controller.mirror import Key, Object, store_of, uid_of
 from modelfetch.controller.views import may_have_files
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import Kube
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import MODELFETCHES
 
 

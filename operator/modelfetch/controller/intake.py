@@ -11,8 +11,8 @@ from modelfetch.controller.mirror import Key, Mirror, Moment, Object, key_of, st
 from modelfetch.controller.queue import KeyedQueue
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, NAME_ANNOTATION
-from modelfetch.kube.client import Kube, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Kube
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 
 STORE_DEBOUNCE_S = 1.0
 """Seconds until a store counts its fetches after one of them has changed."""

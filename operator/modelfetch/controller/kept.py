@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from modelfetch.api.meta import GROUP
-from modelfetch.kube.client import Object, Resource
+from modelfetch.kube.client import Object
 from modelfetch.kube.forms import CONTAINER_STATUSES
-from modelfetch.kube.objects import JOBS, PODS
+from modelfetch.kube.objects import JOBS, PODS, Resource
 
 TEXTS = 20_000
 """Texts that are remembered, to be the same one in the next object; then they are gathered anew."""

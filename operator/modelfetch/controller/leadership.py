@@ -17,7 +17,8 @@ from datetime import datetime
 
 from modelfetch.controller.mirror import version_of
 from modelfetch.core.lease import LEASE_S, Sight, held, released, sighted
-from modelfetch.kube.client import REQUEST_TIMEOUT_S, Kube, KubeError, Object
+from modelfetch.kube.client import REQUEST_TIMEOUT_S, Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import LEASES
 
 RENEW_S = 3.0

@@ -27,8 +27,9 @@ from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.metrics import Metrics, Sources
 from modelfetch.controller.probes import Answers, Probes
 from modelfetch.core.observed import Settings
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection, ConnectionUnknown, connect
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import MODELFETCHES
 
 WORKERS = 16

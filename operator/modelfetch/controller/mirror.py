@@ -12,8 +12,7 @@ from typing import Any
 
 from modelfetch.controller.kept import Keeper
 from modelfetch.core.job import FETCH_LABEL, NAME_ANNOTATION, STORE_LABEL
-from modelfetch.kube.client import Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 
 Object = dict[str, Any]
 TOMBSTONES = 10_000
@@ -27,6 +26,10 @@ class Key:
     kind: str
     namespace: str
     name: str
+
+    def __str__(self) -> str:
+        """Return how a line of the log names it."""
+        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 def key_of(resource: Resource, body: Object) -> Key:
@@ -117,6 +120,11 @@ class Mirror:
     def get(self, key: Key) -> Object | None:
         """Return the object, or None."""
         return self._objects[key.kind].get(key)
+
+    def is_there(self, key: Key, uid: str) -> bool:
+        """Return whether the object of this name is the one of this uid."""
+        body = self.get(key)
+        return body is not None and uid_of(body) == uid
 
     def all(self, resource: Resource) -> Iterator[Object]:
         """Yield all objects of a kind."""

@@ -34,8 +34,9 @@ from modelfetch.controller.views import (
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodSeen, Slot, Unknown
 from modelfetch.core.store import TARGETS_PER_JOB, StoreObserved
-from modelfetch.kube.client import Kube, KubeError, Resource
-from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Kube
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 from modelfetch.report import Report, parse
 
 READS_PER_S = 20.0

@@ -1,12 +1,13 @@
 """A keyed queue: each key is in work at most once at a time, waits at most once, and comes back when it is due.
 
-Comes in: keys from watch.py and due times from loop.py. Goes out: keys to the workers of loop.py. Time is the event
-loop's own clock, so tests run it on simulated time.
+Comes in: keys from intake.py, due times from fetches.py and stores.py. Goes out: keys to the workers of loop.py. Time
+is the event loop's own clock, so tests run it on simulated time.
 """
 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable
+from datetime import datetime
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -64,6 +65,13 @@ class KeyedQueue(Generic[Key]):
         timer = self._timers.get(key)
         if timer is None or timer.when() > asyncio.get_running_loop().time() + delay_s:
             self.schedule(key, delay_s)
+
+    def look_again(self, key: Key, at: datetime | None, now: datetime) -> None:
+        """Have `key` worked on at the time that its work of `now` has named, or not before somebody asks."""
+        if at is None:
+            self.unschedule(key)
+        else:
+            self.schedule(key, (at - now).total_seconds())
 
     def unschedule(self, key: Key) -> None:
         """Forget the time set for `key`."""

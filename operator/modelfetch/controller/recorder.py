@@ -12,7 +12,8 @@ from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.controller.pace import Clock
 from modelfetch.core.events import events, manifest
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import CORE_EVENTS
 
 EVERY_S = 0.05

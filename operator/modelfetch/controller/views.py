@@ -18,9 +18,8 @@ from modelfetch.controller.mirror import Object, controller_of
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import ClaimSeen, JobSeen, PodEnd, PodSeen
 from modelfetch.errors import sanitise
-from modelfetch.kube.client import Resource
 from modelfetch.kube.forms import CONTAINER_STATUSES
-from modelfetch.kube.objects import JOBS
+from modelfetch.kube.objects import JOBS, Resource
 from modelfetch.report import Report, parse
 
 Status = TypeVar("Status", bound=BaseModel)

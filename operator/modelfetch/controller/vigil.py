@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from modelfetch.controller.mirror import Key, Object, key_of, version_of
-from modelfetch.kube.client import Resource
+from modelfetch.kube.objects import Resource
 
 SILENT_S = 90.0
 """How long the event of a change may take after a list has shown the change."""

@@ -11,10 +11,9 @@ import kopf
 
 from modelfetch.controller.mirror import Object
 from modelfetch.core.job import MANAGED_BY, MANAGED_SELECTOR
-from modelfetch.kube.client import Resource
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.forms import fitted
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 
 Seen = Callable[[Resource, str | None, Object], None]
 

@@ -13,6 +13,7 @@ from modelfetch.api.fetch_status import (
     ProgressStatus,
     ResolvedStatus,
 )
+from modelfetch.api.meta import StatusModel
 from modelfetch.api.source import describe
 from modelfetch.core import conditions
 from modelfetch.core.conditions import Standing, timestamp
@@ -145,7 +146,7 @@ def _progress_text(status: ModelFetchStatus) -> str | None:
     return f"{status.progress.percent}%"
 
 
-def dump(status: ModelFetchStatus) -> dict[str, Any]:
+def dump(status: StatusModel) -> dict[str, Any]:
     """Return the status as it is applied: absent fields left out, so that server-side apply removes them."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 

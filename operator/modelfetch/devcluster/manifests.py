@@ -12,7 +12,9 @@ from pathlib import Path
 import yaml
 
 from modelfetch.devcluster.failure import ClusterFailure
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import Resource
 
 REPOSITORY = Path(__file__).parents[3]
 MANAGER = "modelfetch-devcluster"

@@ -16,9 +16,10 @@ from modelfetch.devcluster.failure import ClusterFailure, Say
 from modelfetch.devcluster.kubeconfig import Identity
 from modelfetch.devcluster.manifests import REPOSITORY, apply_all, read_manifests, until
 from modelfetch.devcluster.workspace import STORE, Workspace, create_workspace
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
+from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.connection import from_kubeconfig
-from modelfetch.kube.objects import MODELSTORES
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import MODELSTORES, Resource
 
 NAMESPACE = "demo"
 """What kubectl means without -n, and where the workspace is."""

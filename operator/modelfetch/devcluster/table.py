@@ -5,7 +5,8 @@ Comes in: a client, a kind, a namespace. Goes out: the lines that kubectl would 
 
 from dataclasses import dataclass
 
-from modelfetch.kube.client import Kube, Object, Resource
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.objects import Resource
 
 _AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 _GAP = "   "

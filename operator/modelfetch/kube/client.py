@@ -9,15 +9,16 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.errors import KubeError, refused, unreachable
 from modelfetch.kube.forms import fitted
 from modelfetch.kube.lists import ListReader, as_object
+from modelfetch.kube.objects import Resource, plural_in
 
 Object = dict[str, Any]
 REQUEST_TIMEOUT_S = 30.0
@@ -34,65 +35,13 @@ LIST_TIMEOUT_S = 120.0
 _USER_AGENT = "modelfetch"
 _NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 LOG_TIMEOUT_S = 5.0
-RETRY_AFTER_LARGEST_S = 300.0
-"""Seconds of a Retry-After that are kept; nobody may have an object left alone for longer."""
 _TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=LIST_TIMEOUT_S, connect=10, sock_read=REQUEST_TIMEOUT_S)
 _LOG_TIMEOUT = aiohttp.ClientTimeout(total=LOG_TIMEOUT_S)
 
 
-@dataclass(frozen=True)
-class Resource:
-    """A kind of object as the API addresses it."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-
-    @property
-    def api_version(self) -> str:
-        """`group/version`, or `v1` for the core group."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Return the URL path of the collection, the object or its subresource."""
-        prefix = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return (
-            f"{prefix}{scope}/{self.plural}" + (f"/{name}" if name else "") + (f"/{subresource}" if subresource else "")
-        )
-
-
 Tell = Callable[[str, str, int], None]
 """Takes the verb, the plural name of the resource and the status of a request."""
-
-
-class KubeError(Exception):
-    """The API server refused or could not be reached; `status` is the HTTP status, 0 without an answer."""
-
-    def __init__(self, status: int, reason: str, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.retry_after_s = retry_after_s
-
-    @property
-    def is_not_found(self) -> bool:
-        """True when the object does not exist."""
-        return self.status == 404
-
-    @property
-    def already_exists(self) -> bool:
-        """True when a create met an object of that name."""
-        return self.status == 409 and self.reason == "AlreadyExists"
-
-    @property
-    def is_conflict(self) -> bool:
-        """True when a precondition or the resource version did not hold."""
-        return self.status == 409 and self.reason != "AlreadyExists"
 
 
 class Kube:
@@ -180,7 +129,7 @@ class Kube:
                     await asyncio.sleep(0)
             reader.end()
         except ValueError as error:
-            raise _unreachable("GET", path, error) from error
+            raise unreachable("GET", path, error) from error
 
     async def _pieces(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """Yield the body of an answer as it arrives; nothing more is sent while the caller is busy with a piece."""
@@ -192,9 +141,9 @@ class Kube:
                 async for piece in response.content.iter_chunked(PIECE):
                     yield piece
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unreachable("GET", path, error) from error
+            raise unreachable("GET", path, error) from error
         finally:
-            self._tell("GET", _plural(path), code)
+            self._tell("GET", plural_in(path), code)
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
@@ -221,7 +170,7 @@ class Kube:
             async for line in response.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise _status_error(event["object"].get("code", 500), event["object"], None)
+                    raise refused(event["object"].get("code", 500), event["object"])
                 yield event["type"], fitted(resource.kind, event["object"])
 
     async def create(self, resource: Resource, namespace: str | None, body: Object, *, dry_run: bool = False) -> Object:
@@ -299,7 +248,7 @@ class Kube:
                 await _check(response)
                 return (await response.read()).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unreachable("GET", path, error) from error
+            raise unreachable("GET", path, error) from error
 
     async def raw(self, path: str, accept: str = "application/json") -> Object:
         """Return what `path` answers in the form that `accept` names, such as a Table for columns."""
@@ -327,9 +276,9 @@ class Kube:
                 await _check(response)
                 return as_object(await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise _unreachable(method, path, error) from error
+            raise unreachable(method, path, error) from error
         finally:
-            self._tell(method, _plural(path), code)
+            self._tell(method, plural_in(path), code)
 
     def _write_timeout(self, method: str, path: str) -> aiohttp.ClientTimeout:
         """A write ends while its sender still may write, so that it cannot arrive when somebody else does."""
@@ -365,16 +314,6 @@ class Kube:
         )
 
 
-def _plural(path: str) -> str:
-    """Return the plural name in a path that `Resource.path` made."""
-    words = path.split("/")[3:] if path.startswith("/api/") else path.split("/")[4:]
-    return words[2] if words[:1] == ["namespaces"] and len(words) > 2 else (words or [""])[0]
-
-
-def _unreachable(method: str, path: str, error: Exception) -> KubeError:
-    return KubeError(0, "Unreachable", f"{method} {path}: {type(error).__name__}: {error}")
-
-
 def _encode(body: Object) -> bytes:
     # What is applied is read as YAML, which knows JSON's escapes except pairs of surrogates, and refuses some signs
     # unless they are escaped.
@@ -390,15 +329,4 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         body = json.loads(text)
     except ValueError:
         body = {"message": text[:300]}
-    raise _status_error(response.status, body if isinstance(body, dict) else {}, response.headers.get("Retry-After"))
-
-
-def _status_error(status: int, body: Object, retry_after: str | None) -> KubeError:
-    delay_s = _seconds(retry_after or "")
-    return KubeError(status, str(body.get("reason") or "Unknown"), str(body.get("message") or "no message"), delay_s)
-
-
-def _seconds(retry_after: str) -> float | None:
-    """Return a Retry-After as seconds, None for a date, which the API server never sends, and for garbage."""
-    is_number = retry_after.isascii() and retry_after.isdigit()
-    return min(float(retry_after), RETRY_AFTER_LARGEST_S) if is_number else None
+    raise refused(response.status, body if isinstance(body, dict) else {}, response.headers.get("Retry-After"))

@@ -14,8 +14,9 @@ from modelfetch.api.order import FetchOrder, Order, parse
 from modelfetch.controller.main import SystemClock
 from modelfetch.core.job import CONTAINER, HASH_ANNOTATION
 from modelfetch.devcluster.node.status import ContainerView, PodFacts, Running, State, Terminated, pod_status
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
-from modelfetch.kube.objects import MODELFETCHES, PODS
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import MODELFETCHES, PODS, Resource
 from tests.cluster.kill_points.played_node import PlayedNode
 from tests.cluster.kill_points.witness import Witness
 from tests.simulation import pods

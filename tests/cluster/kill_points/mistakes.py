@@ -30,7 +30,7 @@ def nothing_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def prime_only(self: loop.Loop) -> None:
         await prime(self)
-        self._surveys.clear()
+        self._stores._surveys.clear()
 
     monkeypatch.setattr(loop.Loop, "prime", prime_only)
 

@@ -16,8 +16,9 @@ import trustme
 
 from modelfetch.devcluster.manifests import REPOSITORY, read_manifests
 from modelfetch.devcluster.node.objects import SERVICE_ACCOUNTS
-from modelfetch.kube.client import Kube, Resource
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.objects import Resource
 from tests.api_faults.actions import Kill
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Phase, Plan, Rule

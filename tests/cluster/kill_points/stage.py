@@ -12,8 +12,8 @@ from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.controller.leadership import CHECK_ANNOTATION
 from modelfetch.core.job import FETCH_LABEL
 from modelfetch.core.store import inventory
-from modelfetch.kube.client import Kube, Object, Resource
-from modelfetch.kube.objects import CLAIMS, JOBS, LEASES, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.objects import CLAIMS, JOBS, LEASES, MODELFETCHES, MODELSTORES, PODS, Resource
 from tests.cluster.kill_points.kubelet import Cast
 from tests.cluster.kill_points.shift import Shift
 from tests.cluster.kill_points.witness import Witness

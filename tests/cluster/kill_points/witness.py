@@ -8,8 +8,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 
-from modelfetch.kube.client import Kube, Object, Resource
-from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
 
 KINDS = (MODELFETCHES, MODELSTORES, JOBS, PODS)
 WITHIN_S = 60.0

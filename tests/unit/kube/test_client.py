@@ -7,8 +7,9 @@ import pytest
 from aiohttp import web
 
 from modelfetch.kube import client
-from modelfetch.kube.client import RETRY_AFTER_LARGEST_S, Kube, KubeError
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.errors import RETRY_AFTER_LARGEST_S, KubeError
 from modelfetch.kube.objects import PODS
 from tests.fakes.api_server import api_server
 

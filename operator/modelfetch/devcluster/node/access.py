@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelfetch.devcluster.node.objects import ACCESS_REVIEWS, TOKEN_REVIEWS
-from modelfetch.kube.client import Kube, Resource
+from modelfetch.kube.client import Kube
+from modelfetch.kube.objects import Resource
 
 KEPT_S = 60.0
 

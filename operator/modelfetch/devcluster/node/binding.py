@@ -21,7 +21,8 @@ from modelfetch.devcluster.node.placement import (
 )
 from modelfetch.devcluster.node.settings import Clock
 from modelfetch.devcluster.node.status import timestamp
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import CLAIMS, PODS
 
 _MANAGER = "modelfetch-process-node-binder"

@@ -31,7 +31,8 @@ from modelfetch.devcluster.node.status import (
 )
 from modelfetch.devcluster.node.stop import Stop
 from modelfetch.devcluster.node.volumes import container_mounts
-from modelfetch.kube.client import KubeError, Object
+from modelfetch.kube.client import Object
+from modelfetch.kube.errors import KubeError
 
 FETCHER = "modelfetch-fetcher"
 _CREATING = Waiting("ContainerCreating")

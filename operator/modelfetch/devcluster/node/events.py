@@ -8,7 +8,8 @@ from collections import OrderedDict
 
 from modelfetch.devcluster.node.objects import uid
 from modelfetch.devcluster.node.settings import Clock
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import EVENTS
 
 _REMEMBERED = 2000

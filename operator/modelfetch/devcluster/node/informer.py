@@ -11,7 +11,9 @@ from collections.abc import Callable
 import aiohttp
 
 from modelfetch.devcluster.node.objects import uid
-from modelfetch.kube.client import Kube, KubeError, Object, Resource
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import Resource
 
 OnChange = Callable[[Object, bool], None]
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.2, 5.0

@@ -18,7 +18,8 @@ from modelfetch.devcluster.node.container_log import LogQuery
 from modelfetch.devcluster.node.pods import Pods
 from modelfetch.devcluster.node.settings import Clock
 from modelfetch.devcluster.node.status import LOOPBACK, Waiting
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import Kube
+from modelfetch.kube.errors import KubeError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _GOODBYE_S = 1.0

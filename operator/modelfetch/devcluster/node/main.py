@@ -30,8 +30,9 @@ from modelfetch.devcluster.node.process import Guardian, Host
 from modelfetch.devcluster.node.registration import Registration
 from modelfetch.devcluster.node.settings import Capacity, Settings
 from modelfetch.devcluster.processes import MARK
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.connection import ConnectionUnknown, connect
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import PODS
 from modelfetch.logs import configure
 

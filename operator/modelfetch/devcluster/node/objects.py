@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from modelfetch.kube.client import Object, Resource
+from modelfetch.kube.client import Object
+from modelfetch.kube.objects import Resource
 
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from modelfetch.devcluster.node.objects import key, uid
 from modelfetch.devcluster.node.registration import MANAGER
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import PODS
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.2, 5.0

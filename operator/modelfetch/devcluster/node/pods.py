@@ -22,7 +22,8 @@ from modelfetch.devcluster.node.settings import Clock, Settings
 from modelfetch.devcluster.node.status import PodFacts, Verdict, pod_status
 from modelfetch.devcluster.node.stop import Stop
 from modelfetch.devcluster.node.volumes import KINDS, MountFailed, VolumeMaker
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import PODS
 
 _RETRY_S, _LONGEST_RETRY_S = 1.0, 10.0

@@ -13,7 +13,8 @@ from modelfetch import __version__
 from modelfetch.devcluster.node.objects import NODE_LABEL, NODES, condition
 from modelfetch.devcluster.node.settings import Clock, Settings
 from modelfetch.devcluster.node.status import LOOPBACK, timestamp
-from modelfetch.kube.client import Kube, KubeError, Object
+from modelfetch.kube.client import Kube, Object
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import LEASES
 
 MANAGER = "modelfetch-process-node"

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelfetch.kube.client import KubeError, Object, Resource
+from modelfetch.kube.client import Object
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import Resource
 
 
 @dataclass

@@ -8,8 +8,9 @@ import pytest
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.mirror import Key
 from modelfetch.core.observed import Settings
-from modelfetch.kube.client import Kube, KubeError
+from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
+from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 from tests import gen
 from tests.unit.controller.loop.world import (

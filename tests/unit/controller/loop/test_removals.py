@@ -119,7 +119,7 @@ def test_a_job_of_the_operator_before_is_reckoned_with():
     async def scenario(world):
         world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
         await world.look()
-        world.loop._departed._started.clear()
+        world.loop._fetches._departed._started.clear()
         await world.loop.prime()
         await world.look()
         world.delete("one")
@@ -178,12 +178,12 @@ def test_a_removal_that_is_refused_is_not_asked_for_before_its_time():
                 return refused(403, "Forbidden", "exceeded quota")
             return None
 
-        world.loop._clock, world.server.refuse = StandingClock(), refuse
+        world.loop._stores._clock, world.server.refuse = StandingClock(), refuse
         world.delete("one")
         for _ in range(3):
             world.loop.queue.add(DEFAULT)
             await world.look()
-        world.loop._clock = LeapingClock()
+        world.loop._stores._clock = LeapingClock()
         world.loop.queue.add(DEFAULT)
         await world.look()
 

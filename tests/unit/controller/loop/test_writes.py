@@ -107,8 +107,8 @@ def test_a_slot_that_is_given_back_is_counted_soon():
         await world.look()
         world.loop.queue.schedule(DEFAULT, 300.0)
         observed = await world.loop._observer.fetch(world.loop.mirror.get(Key(MODELFETCHES.kind, NAMESPACE, "one")))
-        world.loop._claims.set(observed.fetch, "waiting")
-        world.loop._decide(observed)
+        world.loop._fetches._claims.set(observed.fetch, "waiting")
+        world.loop._fetches._decide(observed)
         due_s.append(world.due_s(MODELSTORES, "default"))
 
     in_world(scenario)
@@ -121,15 +121,15 @@ def test_counts_that_are_held_back_are_written_when_they_may_be():
     due_s = []
 
     async def scenario(world):
-        world.loop._clock = StandingClock()
-        world.loop._written["uid-default"] = 0.0
+        world.loop._statuses._clock = StandingClock()
+        world.loop._statuses._written["uid-default"] = 0.0
         world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
         world.loop.queue.add(DEFAULT)
         await world.look()
-        world.loop._written["uid-default"] = 0.0
-        await world.loop._reconcile_store(DEFAULT)
+        world.loop._statuses._written["uid-default"] = 0.0
+        await world.loop._stores.reconcile(DEFAULT)
         world.loop.mirror.get(DEFAULT)["status"]["fetches"]["total"] = 7
-        await world.loop._reconcile_store(DEFAULT)
+        await world.loop._stores.reconcile(DEFAULT)
         due_s.append(world.due_s(MODELSTORES, "default"))
 
     in_world(scenario)
@@ -243,13 +243,13 @@ def test_the_event_of_a_write_may_come_before_its_answer():
     """It is no news then either: the look that wrote is the only one."""
 
     async def scenario(world):
-        answered = world.loop._applier._learn
+        answered = world.loop._fetches._applier._learn
 
         def event_first(resource, body):
             world.loop.seen(resource, "MODIFIED", copy.deepcopy(body))
             answered(resource, body)
 
-        world.loop._applier._learn = event_first
+        world.loop._fetches._applier._learn = event_first
         world.add(MODELFETCHES, stored(gen.fetch("one", suspend=True), 10))
         await world.look()
 
