@@ -152,8 +152,15 @@ class Views:
         if self._volume.link_text(path) != revision:
             private = ingest.staged("current")
             self._volume.symlink(revision, private, step="current.symlink")
+            if self._is_empty_folder(path):
+                self._volume.remove_tree(path, step="current.replace")
             self._volume.rename(private, path, step="current.rename")
         self._volume.sync_folder(path[:-1], step="current")
+
+    def _is_empty_folder(self, path: Steps) -> bool:
+        """Such a one a kubelet makes for the subPath of a consumer that starts before there is anything to mount."""
+        facts = self._volume.facts(path)
+        return facts is not None and facts.is_folder and not self._volume.names(path)
 
     def _is_complete(self, tree: Steps, manifest: Manifest) -> bool:
         """True if the tree holds exactly the manifest's files, each of them its blob."""

@@ -198,6 +198,24 @@ def test_a_planted_link_in_the_models(store: Store, root: Path, tmp_path: Path, 
     assert [] == os.listdir(outside)
 
 
+def test_a_folder_that_a_kubelet_made_for_an_early_consumer(store: Store, root: Path) -> None:
+    """It is empty, and `current` takes its place; one with somebody's files in it stays, and is told."""
+    current = root / MODEL / "current"
+    current.mkdir(parents=True)
+    samples.publish(store, LLAMA)
+
+    assert LLAMA == samples.tree_content(current)
+
+    current.unlink()
+    current.mkdir()
+    (current / "theirs").touch()
+    with pytest.raises(FetchError) as refused:
+        samples.publish(store, LLAMA)
+
+    assert Reason.STORE_CORRUPT == refused.value.reason
+    assert ["theirs"] == os.listdir(current)
+
+
 def test_an_empty_file_and_an_empty_model(store: Store, root: Path) -> None:
     """Nothing is content, too."""
     samples.publish(store, {"empty": b""})
