@@ -297,8 +297,8 @@ TABLE: dict[Reason, Row] = {
     Reason.POD_REJECTED: Row(
         _WAIT,
         52,
-        "The API server refuses the Job or its Pod, or another's Job has its name.",
-        "Lift what the API server names: a quota, a policy or an admission rule.",
+        "The API server refuses the Job or its Pod, another's Job has its name, or the node cannot make the container.",
+        "Lift what the message names: a quota, a policy, an admission rule, a network that is not ready.",
     ),
     Reason.UNSCHEDULABLE: Row(
         _WAIT,
@@ -328,7 +328,8 @@ TABLE: dict[Reason, Row] = {
         _FREE,
         57,
         "The Pod's node stopped answering, or does not say that the Pod has ended.",
-        "Nothing to do: the fetch goes on on another node.",
+        "If the node does not come back, delete its Node or taint it node.kubernetes.io/out-of-service: then the fetch "
+        "goes on on another one.",
     ),
     Reason.DEADLINE_EXCEEDED: Row(
         _NO,

@@ -27,7 +27,8 @@ _DELAYS = {
     Backoff.NONE: "none",
     Backoff.NORMAL: "`spec.retry.initialDelay`, doubled with each further failure, up to `spec.retry.maxDelay`",
     Backoff.DISRUPTION: "`spec.retry.initialDelay`, doubled, up to `spec.retry.maxDelay`, only where it comes in a row",
-    Backoff.WAIT: "none where the operator sees the change, else 30 seconds",
+    Backoff.WAIT: "none where the operator sees the change, else 30 seconds, within `spec.retry.initialDelay` and "
+    "`spec.retry.maxDelay`",
 }
 _SIMPLE = ("string", "integer", "boolean")
 

@@ -50,13 +50,13 @@ class ArtifactStatus(StatusModel):
     )
     path: str = Field(
         max_length=1024,
-        description="Path on the claim; use it as subPath of a read-only mount.",
-        examples=["models/search/minilm/current"],
+        description="Path of this revision on the claim; use it as subPath of a read-only mount.",
+        examples=["models/search/minilm/c9745ed1d9f2-9f86d081884c"],
     )
     uri: str = Field(
         max_length=1600,
-        description="Claim and path as one text, `pvc://claim/path`.",
-        examples=["pvc://models/models/search/minilm/current"],
+        description="Claim and that path as one text, `pvc://claim/path`.",
+        examples=["pvc://models/models/search/minilm/c9745ed1d9f2-9f86d081884c"],
     )
     revision: str = Field(
         max_length=128,
@@ -221,8 +221,8 @@ class ModelFetchStatus(StatusModel):
         examples=[
             {
                 "digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                "path": "models/search/minilm/current",
-                "uri": "pvc://models/models/search/minilm/current",
+                "path": "models/search/minilm/c9745ed1d9f2-9f86d081884c",
+                "uri": "pvc://models/models/search/minilm/c9745ed1d9f2-9f86d081884c",
                 "revision": "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
                 "publishedAt": "2026-01-31T12:00:00Z",
             }

@@ -147,7 +147,7 @@ class JobTemplate(ApiModel):
 
     resources: Resources = Field(
         default_factory=Resources,
-        description="Requests and limits of the fetch Pod.",
+        description="Requests and limits of the fetch Pod. Left out: requests of 100m and 128Mi, a limit of 512Mi.",
         examples=[{"requests": {"cpu": "500m"}, "limits": {"memory": "256Mi"}}],
     )
     node_selector: MapOf[LabelKey, LabelValue] = Field(

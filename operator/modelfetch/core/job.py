@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelfetch.api.fetch import ModelFetch, ModelFetchSpec
-from modelfetch.api.meta import API_VERSION, GROUP, ObjectMeta, parse_duration_s, parse_size
+from modelfetch.api.meta import API_VERSION, GROUP, ObjectMeta, parse_duration_s, parse_quantity, parse_size
 from modelfetch.api.order import FetchOrder, Order, OrderLimits, OrderTransfer, Selection, dump
 from modelfetch.api.source import HuggingFaceSource
 from modelfetch.api.store import ModelStore, Resources
@@ -41,7 +41,8 @@ CLAIM_ANNOTATION = f"{GROUP}/claim"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "modelfetch-operator"}
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=modelfetch-operator"
 
-_DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+_DEFAULT_REQUESTS = {"cpu": "100m", "memory": "128Mi"}
+_DEFAULT_LIMITS = {"memory": "512Mi"}
 
 
 @dataclass(frozen=True)
@@ -316,5 +317,11 @@ def _container(settings: Settings, resources: Resources, order: Order, *, has_se
 
 
 def _resources(resources: Resources) -> dict[str, dict[str, str]]:
-    asked = resources.model_dump(by_alias=True, exclude_none=True)
-    return {kind: {**amounts, **asked.get(kind, {})} for kind, amounts in _DEFAULT_RESOURCES.items()}
+    """What is left out gives way to what is given: a request above its limit makes no Pod."""
+    asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
+    most = resources.limits.model_dump(by_alias=True, exclude_none=True)
+    requests = {
+        name: min(amount, most.get(name, amount), key=parse_quantity) for name, amount in _DEFAULT_REQUESTS.items()
+    } | asked
+    limits = {name: max(amount, requests[name], key=parse_quantity) for name, amount in _DEFAULT_LIMITS.items()} | most
+    return {"requests": requests, "limits": limits}

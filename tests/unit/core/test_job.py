@@ -122,6 +122,36 @@ def test_the_administrators_template_reaches_the_pod():
     assert ("low", [{"name": "registry"}]) == (pod["priorityClassName"], pod["imagePullSecrets"])
 
 
+@pytest.mark.parametrize(
+    ("given", "requests", "limits"),
+    [
+        ({}, {"cpu": "100m", "memory": "128Mi"}, {"memory": "512Mi"}),
+        (
+            {"limits": {"memory": "100Mi", "cpu": "50m"}},
+            {"cpu": "50m", "memory": "100Mi"},
+            {"memory": "100Mi", "cpu": "50m"},
+        ),
+        ({"requests": {"memory": "1Gi"}}, {"cpu": "100m", "memory": "1Gi"}, {"memory": "1Gi"}),
+        (
+            {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+            {"cpu": "100m", "memory": "1Gi"},
+            {"memory": "2Gi"},
+        ),
+        (
+            {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"cpu": "2"}},
+            {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"},
+            {"memory": "512Mi", "cpu": "2"},
+        ),
+    ],
+    ids=["nothing", "small limits", "a large request", "both", "others"],
+)
+def test_what_is_left_out_of_resources_gives_way(given, requests, limits):
+    """A store that says one half makes Pods that the API server takes: no request is above its limit."""
+    container = _pod(_manifest(jobTemplate={"resources": given}))["containers"][0]
+
+    assert {"requests": requests, "limits": limits} == container["resources"]
+
+
 def test_tenant_text_is_not_expanded_by_kubernetes():
     """`$(VAR)` in a pattern stays text: the order holds no dollar sign (row 83)."""
     env = {
