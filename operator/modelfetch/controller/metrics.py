@@ -50,7 +50,9 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._attempts = self._counter("attempts", "Attempts that ended: Published, or why not.", "reason")
+        self._attempts = self._counter(
+            "attempts", "Attempts that ended, or could not start: Published, or why not.", "reason"
+        )
         self._bytes = self._counter("fetched_bytes", "Bytes that published attempts brought over the network.")
         self._attempt_s = Histogram(
             "modelfetch_attempt_duration_seconds",
@@ -92,7 +94,7 @@ class Metrics:
         self._requests.labels(verb, resource, str(code)).inc()
 
     def told(self, before: ModelFetchStatus, after: ModelFetchStatus) -> None:
-        """A ModelFetch's status went from `before` to `after`: an attempt that ended between them is counted."""
+        """A status went from `before` to `after`: an attempt that ended, or could not start, is counted."""
         error, known = after.last_error, before.last_error
         if error is not None and (known is None or (error.at, error.reason) != (known.at, known.reason)):
             self._attempts.labels(_known(error.reason)).inc()
