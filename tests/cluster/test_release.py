@@ -282,19 +282,24 @@ def is_about(reference: Object, namespace: str) -> bool:
     return is_lease or reference.get("namespace") == namespace
 
 
+def prepare(site: Site, space: Workspace) -> None:
+    """Afterwards there are a store and a ModelFetch."""
+
+    async def make() -> None:
+        async with Kube(from_kubeconfig(Path(site.summary.kubeconfig))) as kube:
+            await create_workspace(kube, space)
+            await kube.create(MODELFETCHES, space.namespace, gen.fetch(namespace=space.namespace))
+
+    asyncio.run(make())
+
+
 def test_a_namespaced_release_works(site: Site, tmp_path: Path) -> None:
     """With Roles in one namespace alone the operator does its work there, asks for nothing else, and is healthy."""
     space, port = Workspace("team-a", tmp_path / "volume"), free_port()
     values: Object = {"watchNamespaces": [space.namespace]}
     site.kubectl("create", "namespace", space.namespace)
     site.install(values)
-
-    async def prepare() -> None:
-        async with Kube(from_kubeconfig(Path(site.summary.kubeconfig))) as kube:
-            await create_workspace(kube, space)
-            await kube.create(MODELFETCHES, space.namespace, gen.fetch(namespace=space.namespace))
-
-    asyncio.run(prepare())
+    prepare(site, space)
     with running_operator(site, values, tmp_path, port) as process:
         asyncio.run(works(site.summary, space.namespace))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
@@ -306,3 +311,19 @@ def test_a_namespaced_release_works(site: Site, tmp_path: Path) -> None:
     assert (200, 0) == (health, code), (tmp_path / "log").read_text()
     assert "GET /healthz" not in (tmp_path / "log").read_text()
     assert [] == refused_or_elsewhere(site.summary, space.namespace)
+
+
+def test_a_namespace_that_went_keeps_no_other_waiting(site: Site, tmp_path: Path) -> None:
+    """Its Role went with it, so that it may not be listed any more: that is said, and the others are looked after."""
+    space, port = Workspace("team-b", tmp_path / "volume"), free_port()
+    values: Object = {"watchNamespaces": ["team-gone", space.namespace]}
+    for namespace in ("team-gone", space.namespace):
+        site.kubectl("create", "namespace", namespace)
+    site.install(values)
+    site.kubectl("--namespace", "team-gone", "delete", "rolebindings", "--all")
+    prepare(site, space)
+    with running_operator(site, values, tmp_path, port):
+        asyncio.run(works(site.summary, space.namespace))
+    site.kubectl("delete", "namespace", "team-gone", space.namespace, "--wait=false")
+
+    assert "leaves a namespace out until it may be listed" in (tmp_path / "log").read_text()

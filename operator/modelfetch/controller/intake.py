@@ -30,13 +30,17 @@ class Intake:
     """Keeps the mirror, and wakes whom it concerns; `forgotten` is told of each object that has gone."""
 
     def __init__(
-        self, kube: Kube, namespaces: tuple[str, ...], vigil: Vigil, forgotten: Callable[[Resource, Object], None]
+        self,
+        kube: Kube,
+        namespaces: Callable[[], tuple[str, ...]],
+        vigil: Vigil,
+        forgotten: Callable[[Resource, Object], None],
     ) -> None:
-        """`namespaces` empty means all of them."""
+        """`namespaces` is asked before each list; empty means all of them."""
         self.mirror = Mirror()
         self.queue: KeyedQueue[Key] = KeyedQueue(comes_first=lambda key: key.kind == MODELSTORES.kind)
         self._kube = kube
-        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._namespaces = namespaces
         self._vigil = vigil
         self._forgotten = forgotten
         self._store_marks: dict[str, tuple[Any, ...]] = {}
@@ -82,7 +86,7 @@ class Intake:
         """
         for resource, labels in KINDS:
             before, uids = self.mirror.moment(resource), set[str]()
-            for namespace in self._namespaces:
+            for namespace in self._namespaces() or (None,):
                 async for part in self._kube.parts(resource, namespace, labels=labels):
                     for body in part:
                         uids.add(uid_of(body))

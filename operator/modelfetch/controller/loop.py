@@ -16,9 +16,11 @@ from modelfetch.controller.intake import Intake
 from modelfetch.controller.memory import Memory
 from modelfetch.controller.metrics import Metrics
 from modelfetch.controller.mirror import Key, Object, uid_of
+from modelfetch.controller.namespaces import Namespaces
 from modelfetch.controller.observe import Observer
 from modelfetch.controller.pace import Clock
 from modelfetch.controller.recorder import EventRecorder
+from modelfetch.controller.since import Since
 from modelfetch.controller.statuses import Statuses
 from modelfetch.controller.stores import Stores
 from modelfetch.controller.vigil import Vigil
@@ -40,6 +42,11 @@ CONFLICT_S = 1.0
 TOO_MANY_REQUESTS = 429
 PAUSE_LARGEST_S = 30.0
 """Seconds for which nothing is asked of an API server that has too much to do; one key may wait longer."""
+READS_END_S = 1.0
+"""For the looks under way when the operator is stopped: such as wait for a node that does not answer are given up then,
+and whoever leads next comes that much sooner."""
+WRITES_END_S = 4.0
+"""For an answer to a write after that: until then nobody else may write. A Pod has 30 seconds in all."""
 
 log = logging.getLogger("modelfetch.controller")
 
@@ -58,13 +65,16 @@ class Loop:
         """`namespaces` empty means all of them."""
         self.vigil = Vigil(clock.monotonic)
         self.recorder = EventRecorder(kube, clock)
-        self._intake = Intake(kube, namespaces, self.vigil, self._forgotten)
+        self.namespaces = Namespaces(kube, namespaces)
+        self._intake = Intake(kube, lambda: self.namespaces.open, self.vigil, self._forgotten)
         self.mirror, self.queue = self._intake.mirror, self._intake.queue
+        self._kube = kube
         self._metrics = metrics or Metrics()
+        self._workers: list[asyncio.Task[None] | None] = []
         self._clock = clock
         self.checks = Checks(self.mirror, clock)
         self._may_check = False
-        memory = Memory(Departed(kube), self.checks)
+        memory = Memory(Departed(kube), self.checks, Since(clock.monotonic))
         self._observer = Observer(kube, self.mirror, memory.claims, self.checks, clock, settings.namespace_slots)
         applier = Applier(kube, self._intake.learned, self._intake.gone)
         self._statuses = Statuses(self._intake, applier, clock, settings.progress_interval_s)
@@ -94,6 +104,7 @@ class Loop:
 
     async def prime(self) -> None:
         """Fill the mirror from full lists before the first decision, and see what was missed while nobody looked."""
+        await self.namespaces.look()
         await self._intake.list_all()
         for body in self.mirror.all(MODELFETCHES):
             self._fetches.prime(body)
@@ -121,8 +132,12 @@ class Loop:
         return False
 
     async def resync(self, *, everybody: bool = True) -> None:
-        """List everything again, take note of what the watches missed, and look at whom it concerns, or everybody."""
+        """List everything again, take note of what the watches missed, and look at whom it concerns, or everybody.
+
+        Raises NamespaceOpened where there is more to watch.
+        """
         await self._intake.list_all(self.vigil.listed)
+        await self.namespaces.look_again()
         if everybody:
             self._intake.wake_all()
 
@@ -130,12 +145,31 @@ class Loop:
 
     async def work(self) -> None:
         """Take keys and reconcile them, one after the other, for ever."""
+        self._workers.append(asyncio.current_task())
         while True:
             key = await self.queue.get()
             try:
                 await self._handle(key)
             finally:
                 self.queue.done(key, self._intake.has_written)
+
+    async def end(self) -> None:
+        """Begin nothing new, and end what has begun as far as a few seconds go: nobody who only reads is waited for."""
+        self.queue.close()
+        if await self._is_idle_within(READS_END_S):
+            return
+        for worker in self._workers:
+            if worker is not None and worker not in self._kube.writing:
+                worker.cancel()
+        if not await self._is_idle_within(WRITES_END_S):
+            log.warning("stops with reconciles under way", extra={"after_s": READS_END_S + WRITES_END_S})
+
+    async def _is_idle_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self.queue.until_idle(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def _handle(self, key: Key) -> None:
         began, is_ok = self._clock.monotonic(), False

@@ -25,6 +25,7 @@ from modelfetch.controller import flags, watch
 from modelfetch.controller.leadership import Alone, Leadership, LeadershipLost, Place
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.metrics import Metrics, Sources
+from modelfetch.controller.namespaces import NamespaceOpened
 from modelfetch.controller.probes import Answers, Probes
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube
@@ -37,8 +38,8 @@ WORKERS = 16
 START_RETRY_S = 5.0
 FIRST_LOOKS_S = 30.0
 """Seconds after which the watches begin at the latest, however much was listed."""
-ENDING_S = 5.0
-"""For what is under way when the operator is stopped; a Pod has 30 seconds in all."""
+KOPF_ENDS_S = 10.0
+"""For Kopf, which takes seconds to end."""
 
 log = logging.getLogger("modelfetch.controller")
 
@@ -78,7 +79,7 @@ async def run(args: argparse.Namespace, settings: Settings, connection: Connecti
         )
         await stack.enter_async_context(Probes(args.probe_port, answers))
         if await leadership.win(stop):
-            await _lead(loop, leadership, _operate(loop, args, connection, stop, leadership.asks), stop)
+            await _lead(loop, leadership, _operate(loop, connection, stop, leadership.asks), stop)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -105,19 +106,17 @@ async def _lead(
     try:
         await _until_stopped(stop, (keeping, working))
     finally:
-        await _end_work(loop)
+        await loop.end()
         keeping.cancel()
         # Now, not when Kopf has ended, which takes it seconds: nothing can be written any more.
         await leadership.give_up(loop.has_checked)
         stop.set()
-        await asyncio.wait({working}, timeout=ENDING_S * 2)
+        await asyncio.wait({working}, timeout=KOPF_ENDS_S)
         working.cancel()
         await asyncio.gather(keeping, working, return_exceptions=True)
 
 
-async def _operate(
-    loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event, asked: str
-) -> None:
+async def _operate(loop: Loop, connection: Connection, stop: asyncio.Event, asked: str) -> None:
     """Fill the mirror, then watch and reconcile for ever; returns only when asked to stop.
 
     `asked` is with what words the Lease asks to look for what is Ready.
@@ -130,22 +129,22 @@ async def _operate(
         tasks.append(group.create_task(loop.recorder.post_for_ever(), name="events"))
         tasks.append(group.create_task(loop.begin_checks(asked), name="checks"))
         await _look_at_all(loop, stop)
-        log.info("the operator runs", extra={"version": __version__, "namespaces": args.namespace or "all"})
-        tasks.append(group.create_task(resync_for_ever(loop, listed_in_s), name="resync"))
+        log.info("the operator runs", extra={"version": __version__, "namespaces": loop.namespaces.open or "all"})
+        tasks.append(group.create_task(_resync(loop, listed_in_s, stop), name="resync"))
         if not stop.is_set():
-            await _watch(loop, args, connection, stop)
-        await _end_work(loop)
+            await _watch(loop, connection, stop)
+        await loop.end()
         for task in tasks:
             task.cancel()
 
 
-async def _end_work(loop: Loop) -> None:
-    """Nothing new is begun, and what has begun is ended as far as a few seconds go."""
-    loop.queue.close()
+async def _resync(loop: Loop, listed_in_s: float, stop: asyncio.Event) -> None:
+    """List everything now and then; asks to stop, and so to be started again, where there is more to watch."""
     try:
-        await asyncio.wait_for(loop.queue.until_idle(), ENDING_S)
-    except TimeoutError:
-        log.warning("stops with reconciles under way", extra={"after_s": ENDING_S})
+        await resync_for_ever(loop, listed_in_s)
+    except NamespaceOpened as opened:
+        log.warning("ends, to be started again and watch another namespace", extra={"object": str(opened)})
+        stop.set()
 
 
 async def _prime(loop: Loop, stop: asyncio.Event) -> float | None:
@@ -176,14 +175,14 @@ async def _look_at_all(loop: Loop, stop: asyncio.Event) -> None:
             task.cancel()
 
 
-async def _watch(loop: Loop, args: argparse.Namespace, connection: Connection, stop: asyncio.Event) -> None:
+async def _watch(loop: Loop, connection: Connection, stop: asyncio.Event) -> None:
     ready = asyncio.Event()
     taking_signals_back = asyncio.create_task(_take_signals_back(ready, stop), name="signals")
     await kopf.operator(
         registry=watch.registry(loop.seen, connection),
         settings=watch.settings(),
-        clusterwide=not args.namespace,
-        namespaces=args.namespace,
+        clusterwide=not loop.namespaces.open,
+        namespaces=loop.namespaces.open,
         standalone=True,
         ready_flag=ready,
         stop_flag=stop,

@@ -10,6 +10,7 @@ from modelfetch.controller.claims import Claims
 from modelfetch.controller.departed import Departed
 from modelfetch.controller.inventory import Inventories
 from modelfetch.controller.mirror import Key
+from modelfetch.controller.since import Since
 
 
 @dataclass(frozen=True)
@@ -18,5 +19,7 @@ class Memory:
 
     departed: Departed
     checks: Checks
+    edits: Since
+    """Since when the spec of a fetch whose attempt runs is another than the one that its status tells of."""
     claims: Claims = field(default_factory=Claims)
     inventories: Inventories[Key] = field(default_factory=Inventories)

@@ -63,6 +63,8 @@ class Kube:
         self._write_window_s = write_window_s
         self._tell = tell
         self._session: aiohttp.ClientSession | None = None
+        self.writing: set[asyncio.Task[Any] | None] = set()
+        """The tasks that wait for the answer to a write."""
         self._limit = ""
         """Objects on a page of a list, empty where a list comes as a whole."""
 
@@ -267,7 +269,9 @@ class Kube:
         headers = {"Accept": accept} | ({"Content-Type": content} if body is not None else {})
         data = _encode(body) if body is not None else None
         timeout = _TIMEOUT if method == "GET" else self._write_timeout(method, path)
-        code = 0
+        code, task = 0, asyncio.current_task()
+        if method != "GET":
+            self.writing.add(task)
         try:
             async with self._request(
                 method, path, query=query, data=data, headers=headers, timeout=timeout
@@ -278,6 +282,7 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise unreachable(method, path, error) from error
         finally:
+            self.writing.discard(task)
             self._tell(method, plural_in(path), code)
 
     def _write_timeout(self, method: str, path: str) -> aiohttp.ClientTimeout:

@@ -217,3 +217,57 @@ def test_a_list_that_is_none(body):
 
     with pytest.raises(KubeError, match="0 Unreachable"):
         asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda kube: kube.create(PODS, "demo", {}),
+        lambda kube: kube.replace(PODS, "demo", "p", {}),
+        lambda kube: kube.merge(PODS, "demo", "p", {}),
+        lambda kube: kube.apply(PODS, "demo", "p", {}, manager="m", subresource="status"),
+        lambda kube: kube.delete(PODS, "demo", "p"),
+    ],
+    ids=["create", "replace", "merge", "apply", "delete"],
+)
+def test_nothing_is_written_by_who_may_not_lead_any_more(write):
+    """It is not even sent; reads go on."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address), lambda: 0.0) as kube:
+            with pytest.raises(KubeError) as caught:
+                await write(kube)
+            await kube.list(PODS, "demo")
+            return caught.value.reason, server.requests
+
+    assert ("NotLeader", [("GET", "/api/v1/namespaces/demo/pods")]) == asyncio.run(run())
+
+
+def test_a_write_ends_while_its_sender_may_write():
+    """A server that does not answer is not waited for any longer: the write would arrive under the next leader."""
+
+    async def silent(_request):
+        await asyncio.Event().wait()
+
+    async def run():
+        async with client_of(silent) as kube:
+            kube._write_window_s = lambda: 0.05
+            with pytest.raises(KubeError) as caught:
+                await kube.delete(PODS, "demo", "p")
+            return caught.value.status, kube.writing
+
+    assert (0, set()) == asyncio.run(run())
+
+
+def test_who_waits_for_the_answer_to_a_write_is_known():
+    """And who reads is not among them."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            seen = []
+            server.during = lambda method, _path: seen.append((method, len(kube.writing)))
+            await kube.list(PODS, "demo")
+            await kube.create(PODS, "demo", {"metadata": {"name": "p"}})
+            return seen, kube.writing
+
+    assert ([("GET", 0), ("POST", 1)], set()) == asyncio.run(run())

@@ -1,0 +1,56 @@
+"""How the work ends when the operator is stopped."""
+
+import asyncio
+
+import pytest
+
+from modelfetch.controller.loop import READS_END_S, WRITES_END_S, Loop
+from modelfetch.controller.mirror import Key
+from modelfetch.core.observed import Settings
+from modelfetch.kube.client import Kube
+from modelfetch.kube.connection import Connection
+from tests.unit.controller.loop.world import StandingClock
+from tests.unit.controller.stepped import SteppedLoop
+
+HANGS_S = 1000.0
+
+
+@pytest.mark.parametrize(
+    ("look_s", "writes", "ended_after_s", "is_done"),
+    [
+        (0.5, False, 0.5, True),
+        (HANGS_S, False, READS_END_S, False),
+        (3.0, True, 3.0, True),
+        (HANGS_S, True, READS_END_S + WRITES_END_S, False),
+    ],
+    ids=["a look that ends", "a node that does not answer", "a write that is answered", "a write that is not"],
+)
+def test_nobody_who_only_reads_is_waited_for(look_s, writes, ended_after_s, is_done):
+    """The next leader comes the sooner; the answer to a write is waited for, as nobody else may write until then."""
+    simulated, done = SteppedLoop(), []
+
+    async def case():
+        kube = Kube(Connection("http://127.0.0.1:1"))
+        loop = Loop(kube, Settings(image="x"), StandingClock())
+
+        async def look(key):
+            if writes:
+                kube.writing.add(asyncio.current_task())
+            await asyncio.sleep(look_s)
+            done.append(key)
+
+        loop._fetches.reconcile = look
+        worker = asyncio.create_task(loop.work())
+        loop.queue.add(Key("ModelFetch", "demo", "one"))
+        await asyncio.sleep(0)
+        await loop.end()
+        took_s = simulated.elapsed
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        return took_s
+
+    try:
+        assert ended_after_s == simulated.run_until_complete(case())
+    finally:
+        simulated.close()
+    assert is_done == bool(done)
