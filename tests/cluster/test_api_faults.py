@@ -5,6 +5,8 @@ only, so that nothing else takes part in the plan. A failure logs the plan as a 
 """
 
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +14,25 @@ from pathlib import Path
 import pytest
 import trustme
 
+from modelfetch.devcluster.controlplane import free_port
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.kube.connection import from_kubeconfig
-from tests.api_faults.actions import Answer, Close, Expire, Lose, Reset, TimeTravel, Truncate
+from tests.api_faults.actions import (
+    Answer,
+    Close,
+    Coalesce,
+    Delay,
+    Expire,
+    Lose,
+    Pause,
+    Repeat,
+    Reset,
+    Silence,
+    TimeTravel,
+    Truncate,
+)
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Phase, Plan, Rule
 from tests.api_faults.serving import Certificate
@@ -29,6 +45,9 @@ NAMES = tuple(f"m{number}" for number in range(9))
 WATCHED = ("modelfetches", "modelstores", "jobs", "pods")
 CHANGED = "the object has been modified; please apply your changes to the latest version and try again"
 FORBIDDEN = 'jobs.batch is forbidden: User "operator" cannot create resource "jobs" in API group "batch"'
+
+LONGER_THAN_ANYBODY_WAITS_S = 12.0
+"""A leader's write is given up after ten."""
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +136,15 @@ def each_write_of_the_store(action: Answer | Reset, phase: Phase = "before") -> 
     return Rule(Match("write", "modelstores/status"), action, phase, every=2, times=None)
 
 
+def lives(port: int) -> str:
+    """Return what the probe says that a kubelet asks."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+
+
 def most_versions(world: World, kind: str) -> int:
     """Return how many versions the object of a kind had that changed most: so many events there are of it."""
     return max(map(len, world.recorder.by_uid(kind).values()))
@@ -173,6 +201,34 @@ def test_f18_a_right_that_is_gone_for_a_while(ground):
     ground.expect_no_trace("m0")
 
 
+def test_f14_answers_that_are_late(ground):
+    """By seconds; or so late that nobody waits any more, before the server has heard of it or after it was done."""
+    ground.plan(
+        each_write_of("m0", Delay(1.0), "after"),
+        Rule(Match("create", "jobs", "m1"), Delay(LONGER_THAN_ANYBODY_WAITS_S), "after"),
+        Rule(Match("patch", "modelfetches/status", "m2"), Delay(LONGER_THAN_ANYBODY_WAITS_S)),
+    )
+    ground.fetch(*NAMES[:3])
+
+
+def test_f20_an_object_that_is_refused(ground):
+    """A Job and a status by 422, as an admission policy would: told in the server's words, and others go on."""
+    words = "admission webhook denied the request: no Jobs today"
+    ground.plan(
+        Rule(Match("create", "jobs"), Answer(422, "Invalid", words)),
+        Rule(Match("patch", "modelfetches/status", "m1"), Answer(422, "Invalid", "status: Invalid value"), every=2),
+    )
+    ground.operator.start_and_wait()
+    ground.world.fetch("m0", repo(ground.hub, "acme/m0"))
+    refused = ground.world.wait("m0", lambda status: condition(status, "Ready") == ("False", "PodRejected"))
+    ground.world.fetch("m1", repo(ground.hub, "acme/m1"))
+    for name in ("m1", "m0"):
+        ground.world.wait_phase(name, "Ready")
+
+    assert words in next(c["message"] for c in refused["conditions"] if c["type"] == "Ready")
+    ground.expect_no_trace("m0", "m1")
+
+
 def test_f21_a_token_that_is_not_taken(ground):
     """Each write is refused once by 401; it is sent again with the token as it is then."""
     ground.plan(each_write_of("m0", Answer(401)), each_write_of_the_store(Answer(401)))
@@ -220,6 +276,47 @@ def test_f28_revisions_that_are_too_old(ground):
 
     # One before the first watch, and one for each that expired; our own lists come when it is their time.
     assert [] == [kind for kind in WATCHED if not 3 <= by_kopf.count(kind) <= 5], sorted(by_kopf)
+
+
+def test_f29_watches_that_fall_silent(ground):
+    """They stay open and bring nothing: lists show what has changed, and who asks whether it lives is told no."""
+    command, port = ground.operator.command, free_port()
+    command[command.index("modelfetch.controller")] = "tests.cluster.resyncing_operator"
+    command += ["--probe-port", str(port)]
+    ground.plan(*(Rule(Match("watch", kind), Silence(1), times=None) for kind in WATCHED))
+    ground.fetch("m0", "m1")
+
+    until(lambda: "no event for" in lives(port), ground.operator.said)
+
+
+def test_f30_events_of_which_only_the_newest_comes(ground):
+    """Of each kind two and three are told as one; and a fetch that was deleted and made again as one change."""
+    ground.plan(
+        *(Rule(Match("watch", kind, "m1"), Coalesce(2, 2)) for kind in ("modelfetches", "jobs", "pods")),
+        *(Rule(Match("watch", kind, "m2"), Coalesce(2, 3)) for kind in ("modelfetches", "jobs", "pods")),
+        Rule(Match("watch", "modelfetches", "m0"), Coalesce(3, 2)),
+    )
+    ground.operator.start_and_wait()
+    ground.world.fetch("m0", repo(ground.hub, "acme/m0"), suspend=True)
+    ground.world.wait_phase("m0", "Suspended")
+    before = ground.world.get("modelfetch", "m0")["metadata"]["uid"]
+    ground.world.kubectl("delete", "modelfetch", "m0")
+    for name in NAMES[:3]:
+        ground.world.fetch(name, repo(ground.hub, f"acme/{name}"))
+    for name in NAMES[:3]:
+        ground.world.wait_phase(name, "Ready")
+
+    assert before != ground.world.get("modelfetch", "m0")["metadata"]["uid"]
+    ground.expect_no_trace(*NAMES[:3])
+
+
+def test_f32_events_that_come_late_or_twice(ground):
+    """After the answers to the operator's own writes, and once more: no older version takes a newer one's place."""
+    for number, name in enumerate(NAMES[:4], 1):
+        for kind in ("modelfetches", "jobs", "pods"):
+            ground.plan(Rule(Match("watch", kind, name), Pause(number, 1.0)))
+            ground.plan(Rule(Match("watch", kind, name), Repeat(number)))
+    ground.fetch(*NAMES[:4])
 
 
 def test_f31_events_that_are_lost(ground):

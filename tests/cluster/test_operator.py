@@ -287,7 +287,9 @@ def test_a_job_deleted_by_hand_is_followed_by_another(world, hub):
     world.kubectl("delete", "job", job, "--wait=true")
     status = world.wait_phase("model", "Ready")
 
+    told = [version["status"].get("lastError") for version in world.versions("model") if "status" in version]
     assert (2, 0) == (status["attempt"]["number"], status["attempt"].get("failures"))
+    assert "Cancelled" in {error["reason"] for error in told if error}
 
 
 def test_files_by_url_with_their_digests(world, hub):

@@ -59,10 +59,12 @@ def test_a_pod_deleted_by_force(world: World, hub: FixtureHub) -> None:
 
 @pytest.mark.case("Job deleted while it downloads", "Cancelled")
 def test_a_deleted_job(world: World, hub: FixtureHub) -> None:
-    """The next attempt waits until its Pod has ended, and goes on."""
+    """The next attempt waits until its Pod has ended, and goes on; that somebody deleted the Job is told."""
     first = download(world, hub)
     world.kubectl("delete", "job", first)
     expect_resumed(world, hub)
+
+    assert {"Cancelled"} == {error["reason"] for error in errors(world)}
 
 
 @pytest.mark.short

@@ -13,10 +13,10 @@ from modelfetch.devcluster.realnode.images import PROJECT_IMAGE
 from modelfetch.devcluster.realnode.kubelet import NODE_NAME
 from modelfetch.devcluster.realnode.node import RealNode
 from tests.cluster.chart import NAMESPACE
-from tests.cluster.test_resume import ONE_CONNECTION, WEIGHTS, carries_out, download, second_order
+from tests.cluster.test_resume import ONE_CONNECTION, WEIGHTS, carries_out, download, errors, second_order
 from tests.cluster.world import Object, World, repo, slow, until
 from tests.e2e.kernel import processes, weaknesses
-from tests.e2e.telling import reasons, set_job_template, wait_ready, wait_reason
+from tests.e2e.telling import set_job_template, wait_ready, wait_reason
 
 OPERATOR = ["--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=operator"]
 
@@ -116,7 +116,7 @@ def test_a_node_that_is_lost_and_back(node: RealNode, world: World, hub: Fixture
     set_job_template(world, {"tolerations": [{**at_once, "tolerationSeconds": 1}]})
     first = download(world, hub)
     with lost(node, world):
-        wait_reason(world, "NodeLost", within_s=120.0)
+        wait_reason(world, "NodeLost", within_s=90.0)
         world.kubectl("taint", "node", NODE_NAME, GIVEN_UP)
         order = second_order(world, first)
         hub.rules.clear()
@@ -126,5 +126,5 @@ def test_a_node_that_is_lost_and_back(node: RealNode, world: World, hub: Fixture
 
     assert [] == order["ended"]
     assert b"".join(weights_pieces(WEIGHTS)) == content
-    assert "NodeLost" in reasons(world)
+    assert {"NodeLost"} == {error["reason"] for error in errors(world)}
     until(lambda: not is_alive(first), lambda: f"the process of {first} stays")

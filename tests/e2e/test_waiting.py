@@ -104,12 +104,12 @@ def test_an_unbound_claim(world: World, hub: FixtureHub, tmp_path: Path) -> None
     """The scheduler waits for the claim; the same Pod starts when a volume is there."""
     (tmp_path / "second").mkdir()
     with second_store(world, tmp_path / "second") as second:
-        world.apply(second.store(), second.claim())
+        world.apply(second.claim(), second.store())
         fetch(world, hub, storeRef={"name": "second"})
         message = wait_reason(world, "StorageNotReady")
         world.apply(second.volume())
 
-        assert "persistentvolumeclaim" in message.lower()
+        assert "unbound immediate PersistentVolumeClaims" in message
         assert 1 == wait_ready(world)["attempt"]["number"]
 
 

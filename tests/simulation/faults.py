@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from modelfetch.api.fetch_status import AttemptStatus
-from modelfetch.controller import observe, views
+from modelfetch.controller import fetches, observe, views
 from modelfetch.controller.claims import Claims
 from modelfetch.core import conditions, ended, fetch, look, outcome
 from modelfetch.core.outcome import Published
@@ -34,7 +34,7 @@ def a_deleted_job_is_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
         job = read(body)
         return dataclasses.replace(job, result="Failed") if job.deleting else job
 
-    for module in (observe, views):
+    for module in (fetches, observe, views):
         monkeypatch.setattr(module, "read_job", gone_if_deleting)
 
 
@@ -94,4 +94,4 @@ def a_blocked_fetch_does_not_say_until_when(monkeypatch: pytest.MonkeyPatch) -> 
         status = decision.status and decision.status.model_copy(update={"next_retry_time": None})
         return dataclasses.replace(decision, status=status)
 
-    monkeypatch.setattr(fetch, "decide", silent)
+    monkeypatch.setattr(fetches, "decide", silent)

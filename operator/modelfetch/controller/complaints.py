@@ -15,6 +15,7 @@ from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import CORE_EVENTS
 
 Object = dict[str, Any]
+_ABOUT_PODS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 STUCK_AFTER_S = 3.0
 """Seconds that a Pod may be made, or make its container, before its Events are asked why not."""
 
@@ -33,7 +34,7 @@ class Complaints:
         creating = state.get("waiting", {}).get("reason") in (None, "ContainerCreating", "PodInitializing")
         pending = (body.get("status") or {}).get("phase") == "Pending"
         stuck = pending and creating and bool((body.get("spec") or {}).get("nodeName"))
-        return await self._newest(namespace, body, ("FailedMount", "FailedAttachVolume"), stuck=stuck)
+        return await self._newest(namespace, body, _ABOUT_PODS, stuck=stuck)
 
     async def about_job(self, namespace: str, body: Object, *, stuck: bool) -> str | None:
         """Return the Job controller's words about a Job whose Pod it may not make; forgets them where not `stuck`."""

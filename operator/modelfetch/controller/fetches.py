@@ -23,6 +23,10 @@ from modelfetch.core.observed import Observed, Settings, Wanted
 from modelfetch.core.status import dump
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 
+EDIT_S = 1.0
+"""Seconds that an edit stands before a running attempt is ended for it: it may be taken back."""
+NO_TIME_S = 0.001
+"""What a sum of times may lack: a timer over less than that would be due at once, again and again."""
 UNCOUNTED_S = 5.0
 """Seconds until a fetch that its store's inventory does not count is looked at again, should nothing wake it before."""
 
@@ -49,13 +53,17 @@ class Fetches:
         self._applier = applier
         self._statuses = statuses
         self._claims, self._inventories, self._departed = memory.claims, memory.inventories, memory.departed
+        self._edits = memory.edits
         self._settings = settings
         self._tell = tell
 
     def prime(self, body: Object) -> None:
-        """Take in one from the first list: with a live Job it holds its slot before anybody else is looked at."""
-        if any(read_job(job).result == "Running" for job in self._mirror.jobs_of_fetch(uid_of(body))):
-            self._claims.set(read_fetch(body)[0], "active")
+        """Take in one from the first list: its slot or its place in the line, before anybody else is looked at."""
+        fetch, _ = read_fetch(body)
+        if self._runs(uid_of(body)):
+            self._claims.set(fetch, "active")
+        elif fetch.status.phase == "Queued" or not _is_known(body):
+            self._claims.set(fetch, "waiting")
         self._departed.starts(uid_of(body))  # by an operator before this one, which ended right after
 
     def went(self, body: Object) -> None:
@@ -63,6 +71,7 @@ class Fetches:
         uid = uid_of(body)
         if self._claims.drop(uid) != "none":
             self._wake_next(store_of(body))
+        self._edits.forget(uid)
         self._departed.went(body)
 
     async def reconcile(self, key: Key) -> None:
@@ -71,7 +80,7 @@ class Fetches:
         if body is None:
             self._queue.unschedule(key)
             return
-        if self._is_to_be_counted_first(key, body):
+        if self._is_to_be_counted_first(key, body) or self._is_being_edited(key, body):
             return
         observed = await self._observer.fetch(body)
         if not self._mirror.is_there(key, observed.meta.uid):
@@ -107,12 +116,28 @@ class Fetches:
                 self._departed.did_not_start(uid)
             raise
 
+    def _runs(self, uid: str) -> bool:
+        return any(read_job(job).result == "Running" for job in self._mirror.jobs_of_fetch(uid))
+
+    def _is_being_edited(self, key: Key, body: Object) -> bool:
+        """An edit that is seen for the first time waits while an attempt runs, which may be what it wants after all."""
+        meta, uid = body["metadata"], uid_of(body)
+        is_edit = _is_known(body) and body["status"]["observedGeneration"] != meta.get("generation")
+        if not is_edit or "deletionTimestamp" in meta or not self._runs(uid):
+            self._edits.forget(uid)
+            return False
+        left_s = EDIT_S - self._edits.seen_s(uid)
+        is_new = left_s > NO_TIME_S
+        if is_new:
+            self._queue.schedule(key, left_s)
+        return is_new
+
     # --- counted before it starts ---------------------------------------------------------------------------------
 
     def _is_to_be_counted_first(self, key: Key, body: Object) -> bool:
         """A fetch that has just come may not start before its store counts it; so it is looked at then, and once."""
-        store, is_known = store_of(body), (body.get("status") or {}).get("observedGeneration", -1) >= 0
-        if is_known or self._mirror.get(store) is None or self._inventories.is_waiting(store, key):
+        store = store_of(body)
+        if _is_known(body) or self._mirror.get(store) is None or self._inventories.is_waiting(store, key):
             return False
         if self._inventories.counts(store, key, uid_of(body)):
             return False
@@ -166,6 +191,11 @@ class Fetches:
         for store, _ in map(self._observer.read_store, bodies):
             for key in self._claims.next_in_line(store_key.namespace, store.metadata.name, store.spec.slots):
                 self._queue.add(key)
+
+
+def _is_known(body: Object) -> bool:
+    """Whether it was ever looked at, as its status tells."""
+    return bool((body.get("status") or {}).get("observedGeneration", -1) >= 0)
 
 
 def _store_of(observed: Observed) -> Key:

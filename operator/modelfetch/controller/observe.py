@@ -5,6 +5,7 @@ claim's phase, the last line of a running Pod's log and a stuck Pod's events, ea
 """
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from modelfetch.api.fetch import ModelFetch
@@ -16,7 +17,7 @@ from modelfetch.controller.claims import Claims
 from modelfetch.controller.complaints import Complaints
 from modelfetch.controller.mirror import Key, Mirror, Object, controller_of, key_of
 from modelfetch.controller.pace import Budget, Clock
-from modelfetch.controller.silences import Silences
+from modelfetch.controller.reports import Reports
 from modelfetch.controller.since import Since
 from modelfetch.controller.views import (
     container_state,
@@ -34,17 +35,17 @@ from modelfetch.controller.views import (
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodSeen, Slot, Unknown
 from modelfetch.core.store import TARGETS_PER_JOB, StoreObserved
+from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube
 from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import CLAIMS, JOBS, MODELFETCHES, MODELSTORES, PODS, Resource
-from modelfetch.report import Report, parse
+from modelfetch.report import Report
 
 READS_PER_S = 20.0
 """Log and event reads over all Pods (design.md section 3)."""
 CLAIM_FRESH_S = 5.0
 WRITERS = (JOBS, PODS)
 """Until these have ended somebody may write: a Job that the garbage collector deletes goes before its Pod has ended."""
-LOG_BYTES = 16 * 1024
 
 
 class Observer:
@@ -60,15 +61,18 @@ class Observer:
         self._checks = checks
         self._namespace_slots = namespace_slots
         self._clock = clock
-        self._budget = Budget(READS_PER_S, clock.monotonic)
         self._claims_read: dict[tuple[str, str], tuple[float, ClaimSeen | Unknown | None]] = {}
-        self._complaints = Complaints(kube, clock, self._budget)
-        self._silences = Silences(clock.monotonic)
+        self._claim_errors: dict[tuple[str, str], str] = {}
+        budget = Budget(READS_PER_S, clock.monotonic)
+        self._complaints = Complaints(kube, clock, budget)
+        self._reports = Reports(kube, clock, budget)
         self._ends = Since(clock.monotonic)
         """Since when a Job is finished, and a Pod told to end."""
         self._stores: dict[str, tuple[Object, ModelStore, str | None]] = {}
         self._last_pods: dict[str, Object] = {}
         """By the uid of a Job that is there: the last of its Pods that went, which may be why it fails in a moment."""
+        self._vanished: dict[str, str] = {}
+        """By the uid of a fetch: its last Job that went while it ran, and not because the operator deleted it."""
 
     async def fetch(self, body: Object) -> Observed:
         """Return everything about one ModelFetch, from one look."""
@@ -93,21 +97,29 @@ class Observer:
             slot=self._slot(fetch, store),
             running=self._claims.running,
             is_lost=self._checks.is_lost(body),
-            predecessor_runs=self._predecessor_runs(meta),
+            claim_error=self._claim_error(store) if isinstance(store, ModelStore) else None,
+            **self._predecessors(meta),
+            vanished=self._vanished.get(meta.uid, ""),
         )
 
     def forget(self, resource: Resource, body: Object) -> None:
         """An object is gone: nothing about it is kept, but how a Pod ended whose Job has still to be judged."""
         uid = str(body["metadata"]["uid"])
-        for kept in (self._stores, self._last_pods):
+        for kept in (self._stores, self._last_pods, self._vanished):
             kept.pop(uid, None)
         self._complaints.forget(uid)
-        self._silences.forget(uid)
+        self._reports.forget(uid)
         self._ends.forget(uid)
         if resource is PODS:
             job = controller_of(body)
             if self._mirror.has_job(job):
                 self._last_pods[job] = body
+        elif resource is JOBS and fetch_of(body):
+            self._job_is_gone(read_job(body), fetch_of(body))
+
+    def _job_is_gone(self, job: JobSeen, fetch: str) -> None:
+        if job.result == "Running" and not job.deleting:
+            self._vanished[fetch] = job.name
 
     def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
         """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""
@@ -145,13 +157,25 @@ class Observer:
         pods = await self._kube.list(PODS, namespace, labels=f"{jobs.FETCH_LABEL} in ({','.join(asked)})")
         return frozenset(uids[TARGETS_PER_JOB:]) | {fetch_of(pod) for pod in pods if may_run(PODS, pod)}
 
-    def _predecessor_runs(self, meta: ObjectMeta) -> bool:
-        """Whether a Pod of a fetch that had this name before may still run."""
-        return any(
-            fetch_of(body) != meta.uid and may_run(resource, body)
+    def _predecessors(self, meta: ObjectMeta) -> dict[str, Any]:
+        """Return whether a Pod may still run that no Job of this fetch tells of, and those that were told to end."""
+        running = [
+            (resource, body)
             for resource in WRITERS
             for body in self._mirror.made_for(resource, meta.namespace, meta.name)
-        )
+            if may_run(resource, body) and not self._is_told_of(resource, body, meta)
+        ]
+        overdue = [self._read_pod(body) for resource, body in running if resource is PODS]
+        return {"predecessor_runs": bool(running), "overdue": tuple(pod for pod in overdue if pod.deleting)}
+
+    def _is_told_of(self, resource: Resource, body: Object, meta: ObjectMeta) -> bool:
+        """Whether it is a Job of this fetch, or the Pod of one that is there."""
+        return fetch_of(body) == meta.uid and (resource is JOBS or self._mirror.has_job(controller_of(body)))
+
+    def _read_pod(self, body: Object, complaint: str | None = None) -> PodSeen:
+        seen = read_pod(body, complaint)
+        ending_s = self._ends.seen_s(str(body["metadata"]["uid"])) if seen.deleting else 0.0
+        return replace(seen, ending_s=ending_s)
 
     def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
         if store is None:
@@ -172,11 +196,18 @@ class Observer:
         try:
             body = await self._kube.find(CLAIMS, *key)
             claim = None if body is None else read_claim(body)
-        except KubeError:
+            self._claim_errors.pop(key, None)
+        except KubeError as error:
             claim = UNKNOWN
+            if error.status == HTTPStatus.FORBIDDEN:  # nothing that passes by itself
+                self._claim_errors[key] = sanitise(error.message)
         if not isinstance(claim, ClaimSeen) or claim.volume:  # the volume of one that waits may be there at once
             self._claims_read[key] = (self._clock.monotonic(), claim)
         return claim
+
+    def _claim_error(self, store: ModelStore) -> str | None:
+        """Return why a store's claim may not be read, None where it may."""
+        return self._claim_errors.get((store.metadata.namespace, store.spec.claim_name))
 
     async def _look_at_job(
         self, namespace: str, body: Object, pods: dict[str, PodSeen], reports: dict[str, Report]
@@ -192,47 +223,16 @@ class Observer:
             pod = max(bodies, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
             state = container_state(pod)
             complaint = await self._complaints.about_pod(namespace, pod, state)
-            report = await self._report(namespace, pod, state)
+            report = await self._reports.of(namespace, pod, state)
             if isinstance(report, Report):
                 reports[job.uid] = report
-            seen = read_pod(pod, complaint)
-            ending_s = self._ends.seen_s(str(pod["metadata"]["uid"])) if seen.deleting else 0.0
-            pods[job.uid] = replace(seen, silent_s=self._silent_s(pod, state, report), ending_s=ending_s)
+            pods[job.uid] = replace(self._read_pod(pod, complaint), silent_s=self._reports.silent_s(pod, state, report))
         elif job.result != "Running" and job.uid in self._last_pods:
             gone = self._last_pods[job.uid]
             report = last_words(container_state(gone))
             pods[job.uid] = read_pod(gone)
             reports |= {job.uid: report} if report is not None else {}
         return replace(job, refusal=refusal)
-
-    def _silent_s(self, pod: Object, state: dict[str, Any], report: Report | Unknown | None) -> float:
-        uid = str(pod["metadata"]["uid"])
-        if "running" not in state:
-            self._silences.forget(uid)
-            return 0.0
-        if isinstance(report, Unknown):
-            return self._silences.last(uid)
-        return self._silences.heard(uid, report.at if report is not None else None)
-
-    async def _report(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | Unknown | None:
-        """The termination message of an ended container, else the progress in the last line of a running one's log.
-
-        UNKNOWN where that one was not asked, because too many are.
-        """
-        if "terminated" in state:
-            return last_words(state)
-        if "running" not in state:
-            return None
-        if not self._budget.take():
-            return UNKNOWN
-        name = pod["metadata"]["name"]
-        try:
-            text = await self._kube.log_tail(PODS, namespace, name, jobs.CONTAINER, lines=3, limit_bytes=LOG_BYTES)
-        except KubeError:
-            return None  # the Pod has just ended or its node does not answer: the next look tells
-        report = parse(text)
-        # Other programs' warnings, with words of the source in them, stand in the log, too: no result is taken from it.
-        return report if report is not None and report.event == "progress" else None
 
     async def store(
         self, body: Object, owners: frozenset[str], gone: tuple[RemovalTarget, ...], survey: str | None

@@ -143,24 +143,25 @@ def _number(text: Any) -> int:
     return int(text) if is_number else 0
 
 
-def read_pod(body: Object, mount_failure: str | None = None) -> PodSeen:
+def read_pod(body: Object, complaint: str | None = None) -> PodSeen:
     """Return the narrow view of a Pod."""
     meta, status = body["metadata"], body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or ()}
     scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     state = container_state(body)
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
-    refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    refused = scheduled.get("status") == "False" and scheduled.get("reason") in ("Unschedulable", "SchedulingGated")
     return PodSeen(
         name=meta["name"],
         phase=str(status.get("phase", "Pending")),
         node=body["spec"].get("nodeName"),
         reason=str(status.get("reason", "")),
-        disrupted=disrupted.get("status") == "True",
+        disrupted=_says_disrupted(disrupted),
+        given_up=read_end(body).lost and not _was_seen_to_end(state),
         unschedulable=str(scheduled.get("message", "no node fits")) if refused else None,
         waiting_reason=str(waiting.get("reason", "")),
         waiting_message=str(waiting.get("message", "")),
-        mount_failure=mount_failure,
+        complaint=complaint,
         exit_code=terminated.get("exitCode"),
         exit_reason=str(terminated.get("reason", "")),
         deleting=meta.get("deletionTimestamp") is not None,

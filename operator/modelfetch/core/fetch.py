@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus, QueueStatus
+from modelfetch.api.fetch_status import AttemptStatus, LastError, ModelFetchStatus, QueueStatus
 from modelfetch.api.meta import doubled
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry, standings, turns
@@ -18,7 +18,7 @@ from modelfetch.core.conditions import Standing, explained, timestamp
 from modelfetch.core.job import Attempt, fetch_job, job_name, made_of, memory_limit
 from modelfetch.core.look import Look
 from modelfetch.core.observed import ClaimSeen, Observed, Settings, Unknown, Wanted
-from modelfetch.core.outcome import Failure, Published, obstacle
+from modelfetch.core.outcome import Failure, Published, is_overdue, obstacle
 from modelfetch.core.status import artifact_status, attempt_status, last_error
 from modelfetch.errors import FetchError
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -108,20 +108,23 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
     """No two writers: a new attempt waits until the Pods of every other Job of this fetch have ended.
 
     Those of a deleted fetch of the same name, too: what they publish late would make the folder theirs, and a removal
-    of theirs would take away what was published since.
+    of theirs would take away what was published since. And the Pod of a Job that somebody deleted.
     """
     if look.job is not None:
         return None
     runs = any(job.result == "Running" for job in look.older_jobs)
     if not runs and not look.seen.predecessor_runs:
         return None
-    whose = "attempt" if runs else "ModelFetch of this name"
+    whose = "attempt" if runs else "Job or ModelFetch of this name"
     standing = Standing("working", "Pending", "Progressing", f"waits for the Pod of an earlier {whose} to end")
-    found = (obstacle(job, look.seen.pods.get(job.uid)) for job in look.older_jobs)
-    lost = next((blocked for blocked in found if blocked is not None and blocked.reason is Reason.NODE_LOST), None)
-    if look.is_ready or lost is not None:
-        standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
-    return Decision((), look.say(standing), look.now + timedelta(seconds=turns.POLL_S), "active")
+    ending = (*map(look.seen.pods.get, (job.uid for job in look.older_jobs)), *look.seen.overdue)
+    lost = next((late for pod in ending if pod is not None and (late := is_overdue(pod)) is not None), None)
+    known: dict[str, object] = {}
+    if look.is_ready:
+        standing = standings.still_ready(look)
+    elif lost is not None:
+        standing, known = standings.stopped_by(look, lost), {"next_retry_time": timestamp(_next_look(look))}
+    return Decision((), look.say(standing, **known), look.now + timedelta(seconds=turns.POLL_S), "active")
 
 
 def volume_is_gone(look: Look) -> FetchDecision | None:
@@ -247,6 +250,8 @@ def _start(look: Look, number: int, failures: int) -> FetchDecision:
     if store is None:
         return _store_gone(look)
     if isinstance(store, Unknown) or isinstance(look.seen.claim, Unknown):
+        if look.seen.claim_error is not None:
+            return _blocked(look, Reason.STORAGE_NOT_READY, f"the claim cannot be read: {look.seen.claim_error}")
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
     if not look.has_claim:
@@ -284,10 +289,21 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
     attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
     # What the next look will say, too: until the Pod starts there is nothing to write again.
     standing = standings.still_ready(look) if look.is_ready else standings.starting()
-    status = look.say(standing, attempt=attempt, progress=None, last_handled_reconcile_at=look.handled)
+    known: dict[str, object] = {} if (gone := _vanished(look)) is None else {"last_error": gone}
+    status = look.say(standing, attempt=attempt, progress=None, last_handled_reconcile_at=look.handled, **known)
     # The finished Job of the attempt before goes: its outcome is in the status.
     ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
     return Decision((CreateJob(name, manifest), *ended_job), status, turns.next_turn(look), "active")
+
+
+def _vanished(look: Look) -> LastError | None:
+    """The attempt before was ended by whoever deleted its Job: nothing else would ever say so."""
+    name = look.seen.vanished
+    if look.job is not None or not name or name != look.attempt.job_name:
+        return None
+    return last_error(
+        Failure(Reason.CANCELLED, f"Job '{name}' was deleted before it told how it ended", look.now), retryable=True
+    )
 
 
 def _queued(look: Look, store: ModelStore) -> FetchDecision:
@@ -359,7 +375,7 @@ def _advised(look: Look, failure: Failure, failures: int) -> Failure:
         return failure
     limit = memory_limit(store)
     place = f"jobTemplate.resources.limits.memory of ModelStore '{store.metadata.name}'"
-    advice = f"; after {failures} failures with {limit}: try {doubled(limit)} as {place}"
+    advice = f" of {limit}; it is the last of {failures} failures: try {doubled(limit)} as {place}"
     return replace(failure, message=failure.message.removesuffix(advice) + advice)
 
 

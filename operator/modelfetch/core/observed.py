@@ -121,12 +121,14 @@ class PodSeen:
     """Pod-level reason, such as Evicted."""
     disrupted: bool = False
     """True where the condition DisruptionTarget says that the cluster ended it."""
+    given_up: bool = False
+    """True where the cluster ended it without a word of its node, which does not answer or is no more."""
     unschedulable: str | None = None
     """The scheduler's words, while it finds no node."""
     waiting_reason: str = ""
     waiting_message: str = ""
-    mount_failure: str | None = None
-    """The kubelet's words, while a volume cannot be mounted."""
+    complaint: str | None = None
+    """The kubelet's words, while it cannot mount a volume or make the Pod's sandbox."""
     exit_code: int | None = None
     exit_reason: str = ""
     finished_at: datetime | None = None
@@ -164,11 +166,15 @@ class Observed:
     store_error: str | None = None
     """What the stored spec of the store breaks; `store` is None then."""
     claim: ClaimSeen | Unknown | None = UNKNOWN
+    claim_error: str | None = None
+    """The API server's words, where it does not let the operator read the claim."""
     jobs: tuple[JobSeen, ...] = ()
     pods: dict[str, PodSeen] = field(default_factory=dict)
     """Newest Pod by Job uid."""
     reports: dict[str, Report] = field(default_factory=dict)
     """Last report by Job uid."""
+    vanished: str = ""
+    """Name of the last Job that went while it ran, by somebody else's hand; empty where none did."""
     slot: Slot = Slot(granted=False, position=1)
     refusal: str | None = None
     running: int = 0
@@ -176,7 +182,9 @@ class Observed:
     is_lost: bool = False
     """Whether what the status says is published was looked for on the volume, and is not there."""
     predecessor_runs: bool = False
-    """Whether a Pod of an earlier ModelFetch of this name may still run."""
+    """Whether a Pod may still run of an earlier ModelFetch of this name, or of a Job of this one that is gone."""
+    overdue: tuple[PodSeen, ...] = ()
+    """Those of these Pods that were told to end."""
 
     @property
     def meta(self) -> ObjectMeta:

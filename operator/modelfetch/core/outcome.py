@@ -14,12 +14,16 @@ from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Artifact, Report
 
 _EXIT_CODES = {row.exit_code: reason for reason, row in TABLE.items()}
-LATE_S = 30.0
-"""Seconds over a Pod's grace after which its node is taken for lost; chosen by gut."""
+LATE_S = 15.0
+"""Seconds over a Pod's grace after which its node is taken for lost: with the 30 of that grace it is told within a
+minute of the order to end."""
 PODS_FOLLOW_S = 5.0
 """Seconds that the Pods of a finished Job have to be seen ended: they come over a watch of their own, which may be
 behind the one of Jobs. Bounded, as some never are (deleted by force, node lost); on a busy machine about a second.
 """
+_STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
+"""What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
+_NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
 
@@ -74,6 +78,8 @@ def _is_ahead_of_its_pods(job: JobSeen) -> bool:
 def _ended_by_cluster(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure | None:
     if "DeadlineExceeded" in (job.failure_reason, pod.reason if pod else ""):
         return Failure(Reason.DEADLINE_EXCEEDED, "the Job's deadline passed before the fetcher ended", at)
+    if pod is not None and pod.given_up:
+        return Failure(Reason.NODE_LOST, f"node '{pod.node}' stopped answering", at)
     if pod is not None and (pod.reason == "Evicted" or pod.disrupted):
         return Failure(Reason.EVICTED, "the cluster ended the Pod to use its node for something else", at)
     return None
@@ -89,7 +95,7 @@ def _unreported(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure:
         return Failure(Reason.CANCELLED, "the Pod was removed before it told how it ended", at)
     if pod.exit_code is None and pod.reason and pod.phase == "Failed":
         return Failure(Reason.UNSCHEDULABLE, f"node '{pod.node}' refused the Pod: '{pod.reason}'", at)
-    if pod.reason == "NodeLost" or pod.phase == "Unknown":
+    if pod.phase == "Unknown":
         return Failure(Reason.NODE_LOST, f"node '{pod.node}' stopped answering", at)
     if pod.exit_code in (130, 137, 143) or pod.deleting:
         return Failure(Reason.CANCELLED, "the fetcher was killed before it told how it ended", at)
@@ -101,26 +107,34 @@ def obstacle(job: JobSeen, pod: PodSeen | None) -> Obstacle | None:
     """Return what keeps the Job's Pod from starting or from ending, or None."""
     if pod is None:
         return None if job.refusal is None else Obstacle(Reason.POD_REJECTED, sanitise(job.refusal))
-    if pod.ending_s > pod.grace_s + LATE_S:
-        return Obstacle(Reason.NODE_LOST, f"node '{pod.node}' does not say that the Pod has ended")
-    if pod.phase != "Pending":
+    return is_overdue(pod) or (_not_started(pod) if pod.phase == "Pending" else None)
+
+
+def is_overdue(pod: PodSeen) -> Obstacle | None:
+    """Return that a Pod was told to end and should have, or None."""
+    if pod.ending_s <= pod.grace_s + LATE_S:
         return None
+    return Obstacle(Reason.NODE_LOST, f"node '{pod.node}' does not say that the Pod has ended")
+
+
+def _not_started(pod: PodSeen) -> Obstacle | None:
     if pod.unschedulable is not None:
-        reason = Reason.STORAGE_NOT_READY if "persistentvolumeclaim" in pod.unschedulable else Reason.UNSCHEDULABLE
+        is_storage = any(words in pod.unschedulable.lower() for words in _STORAGE_WORDS)
+        reason = Reason.STORAGE_NOT_READY if is_storage else Reason.UNSCHEDULABLE
         return Obstacle(reason, sanitise(pod.unschedulable))
     if pod.waiting_reason in _IMAGE_WORDS:
         return Obstacle(Reason.IMAGE_PULL_FAILED, sanitise(pod.waiting_message or pod.waiting_reason))
-    if pod.mount_failure is not None:
-        return Obstacle(_mount_reason(pod.mount_failure), sanitise(pod.mount_failure))
-    if pod.waiting_reason == "CreateContainerConfigError":
-        return Obstacle(_mount_reason(pod.waiting_message), sanitise(pod.waiting_message))
+    if pod.complaint is not None:
+        of_node = Reason.POD_REJECTED if "sandbox" in pod.complaint.lower() else Reason.STORAGE_NOT_READY
+        return Obstacle(_secret_problem(pod.complaint) or of_node, sanitise(pod.complaint))
+    if pod.waiting_reason in _NOT_MADE:
+        words = pod.waiting_message or pod.waiting_reason
+        return Obstacle(_secret_problem(words) or Reason.POD_REJECTED, sanitise(words))
     return None
 
 
-def _mount_reason(words: str) -> Reason:
+def _secret_problem(words: str) -> Reason | None:
     lower = words.lower()
     if "non-existent secret key" in lower or "couldn't find key" in lower:
         return Reason.SECRET_KEY_MISSING
-    if "secret" in lower and "not found" in lower:
-        return Reason.SECRET_NOT_FOUND
-    return Reason.STORAGE_NOT_READY
+    return Reason.SECRET_NOT_FOUND if "secret" in lower and "not found" in lower else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from modelfetch.controller import loop
+from modelfetch.controller import fetches, loop
 from modelfetch.core import job
 
 
@@ -21,7 +21,7 @@ def hash_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def other(spec: Any) -> str:
         return hashlib.sha256(f"{os.getpid()} {hash_(spec)}".encode()).hexdigest()[:16]
 
-    monkeypatch.setattr(loop, "spec_hash", other)
+    monkeypatch.setattr(fetches, "spec_hash", other)
 
 
 def nothing_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from modelfetch.controller.claims import Claims
 from modelfetch.controller.main import SystemClock
 from modelfetch.controller.mirror import Mirror
 from modelfetch.controller.observe import Observer
+from modelfetch.controller.reports import AT_A_TIME
+from modelfetch.core.observed import UNKNOWN
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import JOBS, PODS
+from modelfetch.kube.objects import JOBS, MODELSTORES, PODS
 from modelfetch.reasons import Reason
-from tests.fakes.api_server import api_server
+from tests.fakes.api_server import api_server, refused
 from tests.unit.core import looks
 from tests.unit.core.looks import success
 
@@ -29,6 +31,13 @@ def _put_running(mirror, state=None):
     status = {"phase": "Running", "containerStatuses": [{"name": "fetcher", "state": state or {"running": {}}}]}
     pod = {**meta, "name": "p", "uid": "pod", "ownerReferences": owner}
     mirror.put(PODS, {"metadata": pod, "spec": {}, "status": status})
+
+
+def _put_annotated(mirror):
+    """Have the mirror's Pod say for which fetch it was made, as ours do."""
+    (pod,) = mirror.pods_of_job("job")
+    marks = {"labels": {"modelfetch.io/fetch": "u"}, "annotations": {"modelfetch.io/fetch-name": "a"}}
+    mirror.put(PODS, {**pod, "metadata": pod["metadata"] | marks})
 
 
 def _reported(state, log=""):
@@ -119,9 +128,85 @@ def test_a_pod_that_was_not_asked_has_not_kept_silent():
             _put_running(mirror)
             observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
             silent = [(await observer.fetch(FETCH)).pods["job"].silent_s]
-            observer._budget.take = lambda: False
+            observer._reports._budget.take = lambda: False
             clock.at_s = 300.0
             silent.append((await observer.fetch(FETCH)).pods["job"].silent_s)
             return silent
 
     assert [0.0, 0.0] == asyncio.run(run())
+
+
+def _looked(change, answer=lambda: None, looks_at=1):
+    """Return what is seen at the last of some looks at a fetch whose Job runs, after `change`; and the log reads."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            server.refuse = lambda _, path: answer() if path.endswith("/log") else None
+            mirror, clock = Mirror(), SystemClock()
+            _put_running(mirror)
+            observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
+            change(mirror, observer)
+            seen = [await observer.fetch(FETCH) for _ in range(looks_at)]
+            return seen[-1], sum(path.endswith("/log") for _, path in server.requests)
+
+    return asyncio.run(run())
+
+
+def _job_goes(mirror, observer, **meta):
+    (job,) = mirror.jobs_of_fetch("u")
+    gone = {**job, "metadata": job["metadata"] | meta}
+    mirror.remove(JOBS, gone)
+    observer.forget(JOBS, gone)
+
+
+def test_the_pod_of_a_job_that_was_deleted_is_waited_for():
+    """Whoever deletes a Job has it gone before its Pod has ended: a second one would write beside it."""
+
+    def deleted_by_hand(mirror, observer):
+        _put_annotated(mirror)
+        _job_goes(mirror, observer)
+
+    seen, _ = _looked(deleted_by_hand)
+
+    assert ("j", True, ()) == (seen.vanished, seen.predecessor_runs, seen.jobs)
+
+
+def test_a_job_that_the_operator_deletes_has_not_vanished():
+    """It was on its way out, and whoever asked for that has told why."""
+
+    def deleted(mirror, observer):
+        _job_goes(mirror, observer, deletionTimestamp="2030-01-01T00:00:00Z")
+
+    assert "" == _looked(deleted)[0].vanished
+
+
+@pytest.mark.parametrize(("status", "reads"), [(500, 1), (504, 1), (404, 3), (400, 3)])
+def test_a_node_that_does_not_answer_is_left_alone_for_a_while(status, reads):
+    """Each read of a log would take seconds of a worker; a container that has no log yet is asked again."""
+    assert reads == _looked(lambda *_: None, lambda: refused(status, "no"), looks_at=3)[1]
+
+
+def test_few_logs_are_read_at_once():
+    """Nodes that do not answer leave workers to everybody else: one that was not asked has not kept silent."""
+
+    def reading(_mirror, observer):
+        observer._reports._reading = AT_A_TIME
+
+    assert 0 == _looked(reading)[1]
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(403, True), (503, False)])
+def test_a_claim_that_may_not_be_read(status, is_told):
+    """A right that is missing is told; a server that has trouble is asked again."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            server.refuse = lambda _, path: refused(status, "no", "words") if "persistent" in path else None
+            mirror, clock = Mirror(), SystemClock()
+            store = {"metadata": {"name": "default", "namespace": "demo", "uid": "s"}, "spec": {"claimName": "models"}}
+            mirror.put(MODELSTORES, store)
+            return await Observer(kube, mirror, Claims(), Checks(mirror, clock), clock).fetch(FETCH)
+
+    seen = asyncio.run(run())
+
+    assert (UNKNOWN, "words" if is_told else None) == (seen.claim, seen.claim_error)

@@ -232,3 +232,30 @@ def test_only_fetches_with_an_attempt_may_have_files():
     bodies = [_fetch(), _fetch(status={"attempt": {"number": 1}}), _fetch(status={"artifact": {"digest": "x"}})]
 
     assert [False, True, True] == list(map(may_have_files, bodies))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "given_up"),
+    [
+        ({"running": {}}, "DeletionByTaintManager", True),
+        ({}, "DeletionByPodGC", True),
+        (_UNSEEN, "DeletionByPodGC", True),
+        (_DONE, "DeletionByTaintManager", False),
+        ({"running": {}}, "EvictionByEvictionAPI", False),
+    ],
+)
+def test_a_pod_that_was_given_up_ended_without_a_word_of_its_node(state, reason, given_up):
+    """Where the kubelet saw its container end, the cluster moved it; else nobody heard of the node."""
+    status = {"conditions": _disrupted(reason), "containerStatuses": [{"name": "fetcher", "state": state}]}
+
+    assert (given_up, True) == (read_pod(_pod(status)).given_up, read_pod(_pod(status)).disrupted)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("Unschedulable", "why"), ("SchedulingGated", "why"), ("Other", None)]
+)
+def test_why_a_pod_has_no_node(reason, expected):
+    """The scheduler's words, or those of whoever holds it back."""
+    waiting = {"type": "PodScheduled", "status": "False", "reason": reason, "message": "why"}
+
+    assert expected == read_pod(_pod({"conditions": [waiting]})).unschedulable

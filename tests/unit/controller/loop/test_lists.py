@@ -114,3 +114,20 @@ def test_of_what_went_during_a_list_nobody_need_tell_again():
 
     assert [] == list(in_world(scenario).loop.mirror.all(MODELFETCHES))
     assert [None] * 3 == said
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_who_waited_before_a_restart_has_its_turn(is_known):
+    """The most urgent starts, in whatever order an operator that has just started looks at them."""
+    status = {"observedGeneration": 1, "phase": "Queued"} if is_known else {}
+
+    async def scenario(world):
+        for number, (name, priority) in enumerate((("apple", 0), ("urgent", 1000), ("zebra", 0)), start=10):
+            body = stored(gen.fetch(name, priority=priority), number, **status)
+            world.server.objects[f"{FETCHES}/{name}"] = body
+        await world.loop.prime()
+        for _ in range(3):
+            await world.look()
+
+    (order,) = in_world(scenario, slots=1).made("fetch")
+    assert "urgent" == order["name"]

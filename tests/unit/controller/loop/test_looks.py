@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from modelfetch.controller.fetches import EDIT_S
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.mirror import Key
 from modelfetch.core.observed import Settings
@@ -264,21 +265,26 @@ def test_a_store_is_looked_at_before_fetches():
     assert "ModelStore" == asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("is_seen", [False, True])
-def test_f94_an_edit_that_is_reverted_before_anybody_looks_leaves_the_attempt_alone(is_seen):
-    """The very Job goes on, and the status tells of the generation as it is; a look in between would have ended it."""
+@pytest.mark.parametrize("has_stood", [False, True])
+def test_f94_an_edit_that_is_reverted_within_a_second_leaves_the_attempt_alone(has_stood):
+    """It is seen at once and waited for; one that has stood for a second ends the attempt, which begins anew."""
 
     async def scenario(world):
         world.add(MODELFETCHES, stored(gen.fetch("one"), 2))
         await world.look()
         world.edit("one", source={"uri": "hf://acme/other"})
-        if is_seen:
+        await world.look()
+        assert 0 < world.due_s(MODELFETCHES, "one") <= EDIT_S
+        if has_stood:
+            world.loop._intake.wake_all()
             await world.look()
         world.edit("one", source={"uri": gen.URI})
-        await world.look()
+        for _ in range(2):
+            await world.look()
+            world.loop._intake.wake_all()
 
     world = in_world(scenario)
     ended = [path for method, path in world.server.requests if method == "DELETE"]
 
-    assert (is_seen, not is_seen) == (bool(ended), bool(world.made("fetch")))
+    assert (has_stood, not has_stood) == (bool(ended), bool(world.made("fetch")))
     assert 3 == world.server.objects[f"{FETCHES}/one"]["status"]["observedGeneration"]

@@ -92,8 +92,9 @@ def test_a_job_of_whose_end_nobody_told_is_not_waited_for():
         for path in [path for path in world.server.objects if path.startswith(BATCH)]:
             del world.server.objects[path]
         world.edit("one", files={"include": ["*.json"]})
-        for _ in range(2):
+        for _ in range(3):
             await world.look()
+            world.loop._intake.wake_all()
 
     assert [["*.json"]] == [order["selection"]["include"] for order in in_world(scenario).made("fetch")]
 

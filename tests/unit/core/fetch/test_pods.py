@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from modelfetch.core.actions import CreateJob
-from modelfetch.core.observed import PodEnd
+from modelfetch.core.observed import UNKNOWN, PodEnd
 from modelfetch.core.outcome import PODS_FOLLOW_S
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
@@ -32,14 +32,47 @@ def test_a_foreign_job_with_our_labels_is_not_believed():
     assert [CreateJob] == [type(action) for action in decision.actions]
 
 
-def test_a_job_deleted_by_hand_is_followed_by_another():
-    """The next attempt starts; nothing is counted against the limit."""
+def test_a_job_deleted_by_hand_is_told_and_followed_by_another():
+    """The next attempt starts, once the Pod has ended; nothing is counted against the limit."""
     running = looks.after(
         looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}, reports={"job-1": looks.progress()})
     )
 
-    (create,) = decide(replace(running, jobs=(), pods={}, reports={})).actions
+    name = running.fetch.status.attempt.job_name
+    gone = replace(running, jobs=(), pods={}, reports={}, vanished=name, predecessor_runs=True)
+    next_one = decide(looks.after(gone, predecessor_runs=False))
+
+    assert () == decide(gone).actions
+    (create,) = next_one.actions
     assert "2" == create.manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+    assert ("Cancelled", 0) == (next_one.status.last_error.reason, next_one.status.attempt.failures)
+    assert name in next_one.status.last_error.message
+
+
+@pytest.mark.parametrize("vanished", ["", "another"])
+def test_a_job_that_the_operator_ended_is_not_told_as_deleted(vanished):
+    """It went for a reason that was told already."""
+    running = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+
+    assert None is decide(replace(running, jobs=(), pods={}, vanished=vanished)).status.last_error
+
+
+@pytest.mark.parametrize(("ending_s", "reason"), [(40.0, "Progressing"), (46.0, "NodeLost")])
+def test_the_pod_of_a_job_that_is_gone_does_not_end(ending_s, reason):
+    """Its node is lost: that is said, with a time, and no other attempt begins beside it."""
+    late = looks.pod(deleting=True, grace_s=30.0, ending_s=ending_s)
+    decision = decide(looks.look(predecessor_runs=True, overdue=(late,)))
+
+    assert ("True", reason) == condition(decision, "Reconciling")
+    assert ((), reason == "NodeLost") == (decision.actions, decision.status.next_retry_time is not None)
+
+
+def test_a_claim_that_may_not_be_read_is_told():
+    """In the server's words: a right that is missing does not come by itself."""
+    decision = decide(looks.look(claim=UNKNOWN, claim_error='persistentvolumeclaims "models" is forbidden'))
+
+    assert ("True", "StorageNotReady") == condition(decision, "Reconciling")
+    assert 'persistentvolumeclaims "models" is forbidden' in decision.status.last_error.message
 
 
 @pytest.mark.parametrize(
@@ -47,13 +80,40 @@ def test_a_job_deleted_by_hand_is_followed_by_another():
     [
         ({"unschedulable": "0/3 nodes are available: 3 Insufficient memory."}, "Unschedulable"),
         ({"unschedulable": 'persistentvolumeclaim "models" not found'}, "StorageNotReady"),
-        ({"waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}, "ImagePullFailed"),
-        ({"mount_failure": 'MountVolume.SetUp failed for volume "token" : secret "x" not found'}, "SecretNotFound"),
-        ({"mount_failure": "references non-existent secret key: token"}, "SecretKeyMissing"),
         (
-            {"mount_failure": "driver name efs.csi.aws.com not found in the list of registered CSI drivers"},
+            {"unschedulable": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"},
             "StorageNotReady",
         ),
+        (
+            {"unschedulable": "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind."},
+            "StorageNotReady",
+        ),
+        ({"unschedulable": "Scheduling is blocked due to non-empty scheduling gates"}, "Unschedulable"),
+        ({"waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}, "ImagePullFailed"),
+        ({"complaint": 'MountVolume.SetUp failed for volume "token" : secret "x" not found'}, "SecretNotFound"),
+        ({"complaint": "references non-existent secret key: token"}, "SecretKeyMissing"),
+        (
+            {"complaint": "driver name efs.csi.aws.com not found in the list of registered CSI drivers"},
+            "StorageNotReady",
+        ),
+        ({"complaint": 'Failed to create pod sandbox: plugin type="calico" failed (add): no IP'}, "PodRejected"),
+        ({"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "x" not found'}, "SecretNotFound"),
+        (
+            {
+                "waiting_reason": "CreateContainerConfigError",
+                "waiting_message": "couldn't find key token in Secret demo/x",
+            },
+            "SecretKeyMissing",
+        ),
+        (
+            {
+                "waiting_reason": "CreateContainerConfigError",
+                "waiting_message": "container has runAsNonRoot and image will run as root",
+            },
+            "PodRejected",
+        ),
+        ({"waiting_reason": "CreateContainerError", "waiting_message": "context deadline exceeded"}, "PodRejected"),
+        ({"waiting_reason": "RunContainerError"}, "PodRejected"),
     ],
 )
 def test_what_keeps_a_pod_from_starting_is_said(pod, reason):
@@ -116,6 +176,7 @@ def test_progress_is_dated_by_its_report():
         ({}, {"disrupted": True}, "Evicted"),
         ({}, {"reason": "Evicted"}, "Evicted"),
         ({"failure_reason": "DeadlineExceeded"}, {}, "DeadlineExceeded"),
+        ({}, {"disrupted": True, "given_up": True}, "NodeLost"),
     ],
 )
 def test_who_ended_the_fetcher_is_known_by_the_cluster(job, pod, reason):
@@ -133,7 +194,7 @@ def test_a_pod_that_never_started_did_not_miss_its_deadline():
     waiting = looks.after(
         looks.look(
             jobs=(looks.job(),),
-            pods={"job-1": looks.pod(phase="Pending", mount_failure='secret "x" not found')},
+            pods={"job-1": looks.pod(phase="Pending", complaint='secret "x" not found')},
         ),
         jobs=(looks.ended_job(failure_reason="DeadlineExceeded"),),
         pods={},

@@ -239,7 +239,9 @@ def test_a_memory_limit_that_is_too_small_again_and_again_is_named(failures, is_
     seen = _out_of_memory(failures)
     told = looks.after(seen, pods={})
     message = decide(seen).status.last_error.message
-    advice = f"after {failures + 1} failures with 512Mi: try 1024Mi as jobTemplate.resources.limits.memory"
+    advice = (
+        f"limit of 512Mi; it is the last of {failures + 1} failures: try 1024Mi as jobTemplate.resources.limits.memory"
+    )
 
     assert "OOMKilled" == decide(seen).status.last_error.reason
     assert is_advised == (advice in message)

@@ -1,0 +1,82 @@
+"""What the fetcher in a Pod says of itself: its last words, or the last line of its log while it runs.
+
+Comes in: bodies of Pods. Goes out: reports. Logs are read within the budget that all looks share, and few at a time: a
+node that does not answer must not keep the workers from everybody else.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from modelfetch.controller.mirror import Object
+from modelfetch.controller.pace import Budget, Clock
+from modelfetch.controller.silences import Silences
+from modelfetch.controller.views import last_words
+from modelfetch.core.job import CONTAINER
+from modelfetch.core.observed import UNKNOWN, Unknown
+from modelfetch.kube.client import Kube
+from modelfetch.kube.errors import KubeError
+from modelfetch.kube.objects import PODS
+from modelfetch.report import Report, parse
+
+LOG_BYTES = 16 * 1024
+AT_A_TIME = 8
+"""Logs that are read at once: half of the workers are left to everybody else."""
+MUTE_S = 30.0
+"""Seconds for which a node that has not answered is not asked for another log."""
+
+
+class Reports:
+    """Reads them, and knows who has been silent."""
+
+    def __init__(self, kube: Kube, clock: Clock, budget: Budget) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._budget = budget
+        self._silences = Silences(clock.monotonic)
+        self._mute: dict[str, float] = {}
+        """By node: until when it is not asked."""
+        self._reading = 0
+
+    async def of(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | Unknown | None:
+        """The termination message of an ended container, else the progress in the last line of a running one's log.
+
+        UNKNOWN where that one was not asked, because too many are; None where nothing was said.
+        """
+        if "terminated" in state:
+            return last_words(state)
+        if "running" not in state:
+            return None
+        node = str(pod["spec"].get("nodeName"))
+        if self._mute.get(node, 0.0) > self._clock.monotonic():
+            return None
+        if self._reading >= AT_A_TIME or not self._budget.take():
+            return UNKNOWN
+        report = parse(await self._log_tail(namespace, pod["metadata"]["name"], node))
+        # Other programs' warnings, with words of the source in them, stand in the log, too: no result is taken from it.
+        return report if report is not None and report.event == "progress" else None
+
+    async def _log_tail(self, namespace: str, name: str, node: str) -> str:
+        """Return the end of a log, nothing where the Pod has just ended or its node does not answer."""
+        self._reading += 1
+        try:
+            return await self._kube.log_tail(PODS, namespace, name, CONTAINER, lines=3, limit_bytes=LOG_BYTES)
+        except KubeError as error:
+            if error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._mute[node] = self._clock.monotonic() + MUTE_S
+            return ""
+        finally:
+            self._reading -= 1
+
+    def silent_s(self, pod: Object, state: dict[str, Any], report: Report | Unknown | None) -> float:
+        """Return for how many seconds the fetcher has said nothing new, where `report` is what `of` returned."""
+        uid = str(pod["metadata"]["uid"])
+        if "running" not in state:
+            self._silences.forget(uid)
+            return 0.0
+        if isinstance(report, Unknown):
+            return self._silences.last(uid)
+        return self._silences.heard(uid, report.at if report is not None else None)
+
+    def forget(self, uid: str) -> None:
+        """The Pod is gone."""
+        self._silences.forget(uid)
