@@ -28,7 +28,7 @@ JOB_RETRY_S = 30.0
 TARGETS_PER_JOB = 100
 SURVEY_LIMIT = 6_000
 """Living fetches that a survey's order has room for; in a larger namespace what was missed is left on the volume
-until an operator starts with fewer."""
+until there are fewer."""
 CHECKED_PER_JOB = 3_000
 """Published fetches that a check's order has room for; the others are next."""
 UNSETTLED = "unsettled"
