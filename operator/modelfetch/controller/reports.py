@@ -21,8 +21,8 @@ from modelfetch.report import Report, parse
 LOG_BYTES = 16 * 1024
 AT_A_TIME = 8
 """Logs that are read at once: half of the workers are left to everybody else."""
-MUTE_S = 30.0
-"""Seconds for which a node that has not answered is not asked for another log."""
+FIRST_MUTE_S, LONGEST_MUTE_S = 1.0, 30.0
+"""Seconds for which a node that has not answered is not asked for another log; doubled until it answers."""
 
 
 class Reports:
@@ -33,8 +33,8 @@ class Reports:
         self._clock = clock
         self._budget = budget
         self._silences = Silences(clock.monotonic)
-        self._mute: dict[str, float] = {}
-        """By node: until when it is not asked."""
+        self._mute: dict[str, tuple[float, float]] = {}
+        """By node that has not answered: until when it is not asked, and how long it was not."""
         self._reading = 0
 
     async def of(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | Unknown | None:
@@ -47,7 +47,8 @@ class Reports:
         if "running" not in state:
             return None
         node = str(pod["spec"].get("nodeName"))
-        if self._mute.get(node, 0.0) > self._clock.monotonic():
+        until_s, _ = self._mute.get(node, (0.0, 0.0))
+        if until_s > self._clock.monotonic():
             return None
         if self._reading >= AT_A_TIME or not self._budget.take():
             return UNKNOWN
@@ -59,13 +60,22 @@ class Reports:
         """Return the end of a log, nothing where the Pod has just ended or its node does not answer."""
         self._reading += 1
         try:
-            return await self._kube.log_tail(PODS, namespace, name, CONTAINER, lines=3, limit_bytes=LOG_BYTES)
+            text = await self._kube.log_tail(PODS, namespace, name, CONTAINER, lines=3, limit_bytes=LOG_BYTES)
         except KubeError as error:
             if error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._mute[node] = self._clock.monotonic() + MUTE_S
+                self._has_not_answered(node)
             return ""
         finally:
             self._reading -= 1
+        self._mute.pop(node, None)
+        return text
+
+    def _has_not_answered(self, node: str) -> None:
+        now_s = self._clock.monotonic()
+        until_s, before_s = self._mute.get(node, (0.0, 0.0))
+        if until_s <= now_s:  # of several that were asked at once the first counts
+            mute_s = min(max(FIRST_MUTE_S, 2 * before_s), LONGEST_MUTE_S)
+            self._mute[node] = (now_s + mute_s, mute_s)
 
     def silent_s(self, pod: Object, state: dict[str, Any], report: Report | Unknown | None) -> float:
         """Return for how many seconds the fetcher has said nothing new, where `report` is what `of` returned."""

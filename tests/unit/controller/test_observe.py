@@ -23,6 +23,16 @@ from tests.unit.core.looks import success
 FETCH = {"metadata": {"name": "a", "namespace": "demo", "uid": "u"}, "spec": {"source": {"uri": "hf://a/b"}}}
 
 
+class SetClock(SystemClock):
+    """A clock that is set by hand."""
+
+    at_s = 1000.0
+
+    def monotonic(self):
+        """Return the time that was set."""
+        return self.at_s
+
+
 def _put_running(mirror, state=None):
     """Have the mirror know a Job of the fetch, and its Pod, whose container is in this state."""
     meta = {"creationTimestamp": "2030-01-01T00:00:00Z", "namespace": "demo"}
@@ -111,15 +121,6 @@ def test_a_pod_that_went_is_not_waited_for(conditions, job_goes_first):
 def test_a_pod_that_was_not_asked_has_not_kept_silent():
     """The reads of a second are used up by others: nothing is known of this one, and nothing is said against it."""
 
-    class SetClock(SystemClock):
-        """A clock that is set by hand."""
-
-        at_s = 0.0
-
-        def monotonic(self):
-            """Return the time that was set."""
-            return self.at_s
-
     async def run():
         async with api_server() as server, Kube(Connection(server.address)) as kube:
             line = looks.progress().line()
@@ -129,7 +130,7 @@ def test_a_pod_that_was_not_asked_has_not_kept_silent():
             observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
             silent = [(await observer.fetch(FETCH)).pods["job"].silent_s]
             observer._reports._budget.take = lambda: False
-            clock.at_s = 300.0
+            clock.at_s += 300.0
             silent.append((await observer.fetch(FETCH)).pods["job"].silent_s)
             return silent
 
@@ -180,10 +181,43 @@ def test_a_job_that_the_operator_deletes_has_not_vanished():
     assert "" == _looked(deleted)[0].vanished
 
 
-@pytest.mark.parametrize(("status", "reads"), [(500, 1), (504, 1), (404, 3), (400, 3)])
-def test_a_node_that_does_not_answer_is_left_alone_for_a_while(status, reads):
-    """Each read of a log would take seconds of a worker; a container that has no log yet is asked again."""
-    assert reads == _looked(lambda *_: None, lambda: refused(status, "no"), looks_at=3)[1]
+def _asked_at(*answers):
+    """Return at which of 100 looks, a second apart, the log was asked for; it is answered so, and then by a report."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            left, asked, clock, mirror = list(answers), [], SetClock(), Mirror()
+            line = looks.progress().line()
+
+            def answer(_, path):
+                if not path.endswith("/log"):
+                    return None
+                asked.append(int(clock.at_s - SetClock.at_s))
+                return refused(left.pop(0), "no") if left else web.Response(text=line)
+
+            server.refuse = answer
+            _put_running(mirror)
+            observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
+            for _ in range(100):
+                await observer.fetch(FETCH)
+                clock.at_s += 1.0
+            return asked
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked_at"),
+    [
+        ((500, 504, 500), [0, 1, 3, 7, 8, 9]),
+        ((500,) * 7, [0, 1, 3, 7, 15, 31, 61, 91, 92]),
+        ((404, 400), [0, 1, 2, 3]),
+    ],
+    ids=["a node that is back", "a node that is away", "a container that has no log yet"],
+)
+def test_a_node_that_does_not_answer_is_left_alone_for_a_while(answers, asked_at):
+    """Each read of a log would take seconds of a worker; how long is doubled, and forgotten once it answers."""
+    assert asked_at == _asked_at(*answers)[: len(asked_at)]
 
 
 def test_few_logs_are_read_at_once():
