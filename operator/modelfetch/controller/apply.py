@@ -41,6 +41,14 @@ class Applier:
         self._kube = kube
         self._learn = learn
         self._lose = lose
+        self._deleted: set[str] = set()
+        """Uids of what was deleted here and is not known to be gone."""
+
+    def has_deleted(self, uid: str) -> bool:
+        """Return of an object that is gone whether it was deleted here; it is forgotten."""
+        is_ours = uid in self._deleted
+        self._deleted.discard(uid)
+        return is_ours
 
     async def act(self, namespace: str, action: Action) -> None:
         """Carry out one action; raises Refused, or KubeError where the outcome is unknown or worth another try."""
@@ -51,9 +59,11 @@ class Applier:
 
     async def _delete(self, namespace: str, name: str, uid: str) -> None:
         """Its Pods end first: while the Job is there, no other is made under its name."""
+        self._deleted.add(uid)
         answer = await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
         if answer is None:
             self._lose(JOBS, Key(JOBS.kind, namespace, name), uid)
+            self._deleted.discard(uid)
         elif (answer.get("metadata") or {}).get("deletionTimestamp"):
             self._learn(JOBS, answer)  # on its way out: to be deleted once, however late its event comes
 

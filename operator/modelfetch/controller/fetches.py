@@ -166,7 +166,7 @@ class Fetches:
         before = self._claims.set(observed.fetch, decision.claim)
         if before != decision.claim:
             self._queue.schedule_sooner(store, STORE_DEBOUNCE_S)  # it counts them, and no status may tell of that
-        if before != "none" and decision.claim == "none":
+        if before not in ("none", decision.claim) and decision.claim != "active":
             self._wake_next(store)
         return decision
 

@@ -76,7 +76,7 @@ class Loop:
         self._may_check = False
         memory = Memory(Departed(kube), self.checks, Since(clock.monotonic))
         self._observer = Observer(kube, self.mirror, memory.claims, self.checks, clock, settings.namespace_slots)
-        applier = Applier(kube, self._intake.learned, self._intake.gone)
+        self._applier = applier = Applier(kube, self._intake.learned, self._intake.gone)
         self._statuses = Statuses(self._intake, applier, clock, settings.progress_interval_s)
         self._fetches = Fetches(
             self._intake, self._observer, applier, self._statuses, memory, settings, self._was_written
@@ -91,7 +91,7 @@ class Loop:
 
     def _forgotten(self, resource: Resource, body: Object) -> None:
         """An object has gone: what follows from that is kept for its store, and nothing else of it."""
-        self._observer.forget(resource, body)
+        self._observer.forget(resource, body, was_deleted_by_us=self._applier.has_deleted(uid_of(body)))
         self._statuses.forget(uid_of(body))
         if resource is MODELFETCHES:
             self._fetches.went(body)
@@ -134,10 +134,10 @@ class Loop:
     async def resync(self, *, everybody: bool = True) -> None:
         """List everything again, take note of what the watches missed, and look at whom it concerns, or everybody.
 
-        Raises NamespaceOpened where there is more to watch.
+        Raises NamespacesChanged where there is more to watch, or less.
         """
-        await self._intake.list_all(self.vigil.listed)
         await self.namespaces.look_again()
+        await self._intake.list_all(self.vigil.listed)
         if everybody:
             self._intake.wake_all()
 

@@ -25,7 +25,7 @@ from modelfetch.controller import flags, watch
 from modelfetch.controller.leadership import Alone, Leadership, LeadershipLost, Place
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.metrics import Metrics, Sources
-from modelfetch.controller.namespaces import NamespaceOpened
+from modelfetch.controller.namespaces import NamespacesChanged
 from modelfetch.controller.probes import Answers, Probes
 from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube
@@ -139,11 +139,11 @@ async def _operate(loop: Loop, connection: Connection, stop: asyncio.Event, aske
 
 
 async def _resync(loop: Loop, listed_in_s: float, stop: asyncio.Event) -> None:
-    """List everything now and then; asks to stop, and so to be started again, where there is more to watch."""
+    """List everything now and then; asks to stop, and so to be started again, where there is more to watch, or less."""
     try:
         await resync_for_ever(loop, listed_in_s)
-    except NamespaceOpened as opened:
-        log.warning("ends, to be started again and watch another namespace", extra={"object": str(opened)})
+    except NamespacesChanged as changed:
+        log.warning("ends, to be started again: rights in a namespace have changed", extra={"object": str(changed)})
         stop.set()
 
 

@@ -1,8 +1,8 @@
 """Which of the namespaces that are to be watched may be: one without rights must not keep the others waiting.
 
 A namespace that is deleted takes along the Role that lets the operator look into it. Comes in: what the administrator
-named. Goes out: those of them that may be listed now. The others are asked for again; once one may be listed, too, the
-operator starts anew, as Kopf takes no further namespace in.
+named. Goes out: those of them that may be listed now. All are asked for again with each full list; where that has
+changed, the operator starts anew: Kopf takes no other namespaces in, and ends on one that it may not watch.
 """
 
 import logging
@@ -18,8 +18,8 @@ NOBODY = "metadata.name=modelfetch"
 log = logging.getLogger("modelfetch.controller")
 
 
-class NamespaceOpened(Exception):
-    """A namespace that was left out may be watched by now."""
+class NamespacesChanged(Exception):
+    """A namespace that was left out may be watched by now, or the other way round."""
 
 
 class Namespaces:
@@ -42,10 +42,10 @@ class Namespaces:
         self.open, self._closed = open_, tuple(name for name in why if name not in open_)
 
     async def look_again(self) -> None:
-        """Raises NamespaceOpened where one that was left out may be watched by now, KubeError where nobody can tell."""
-        for name in self._closed:
-            if await self._obstacle(name) is None:
-                raise NamespaceOpened(name)
+        """Raises NamespacesChanged where `look` would come to another end, KubeError where nobody can tell."""
+        for name in (*self.open, *self._closed):
+            if (await self._obstacle(name) is None) != (name in self.open):
+                raise NamespacesChanged(name)
 
     async def _obstacle(self, name: str) -> KubeError | None:
         """Return why not all that is watched may be listed there; raises KubeError for what is no missing right."""

@@ -6,7 +6,6 @@ claim's phase, the last line of a running Pod's log and a stuck Pod's events, ea
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
 
 from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.meta import ObjectMeta
@@ -98,11 +97,12 @@ class Observer:
             running=self._claims.running,
             is_lost=self._checks.is_lost(body),
             claim_error=self._claim_error(store) if isinstance(store, ModelStore) else None,
-            **self._predecessors(meta),
+            predecessor_runs=self._predecessor_runs(meta),
+            strays=await self._strays(meta),
             vanished=self._vanished.get(meta.uid, ""),
         )
 
-    def forget(self, resource: Resource, body: Object) -> None:
+    def forget(self, resource: Resource, body: Object, *, was_deleted_by_us: bool = False) -> None:
         """An object is gone: nothing about it is kept, but how a Pod ended whose Job has still to be judged."""
         uid = str(body["metadata"]["uid"])
         for kept in (self._stores, self._last_pods, self._vanished):
@@ -114,12 +114,15 @@ class Observer:
             job = controller_of(body)
             if self._mirror.has_job(job):
                 self._last_pods[job] = body
-        elif resource is JOBS and fetch_of(body):
-            self._job_is_gone(read_job(body), fetch_of(body))
+        elif resource is JOBS and not was_deleted_by_us:
+            self._job_vanished(body)
 
-    def _job_is_gone(self, job: JobSeen, fetch: str) -> None:
-        if job.result == "Running" and not job.deleting:
-            self._vanished[fetch] = job.name
+    def _job_vanished(self, body: Object) -> None:
+        meta = body["metadata"]
+        name = str((meta.get("annotations") or {}).get(jobs.NAME_ANNOTATION, ""))
+        is_wanted = self._mirror.is_there(Key(MODELFETCHES.kind, meta["namespace"], name), fetch_of(body))
+        if is_wanted and read_job(body).result == "Running":
+            self._vanished[fetch_of(body)] = meta["name"]
 
     def _store_of(self, fetch: ModelFetch) -> tuple[ModelStore | None, str | None]:
         """Return the store that a fetch names, as the mirror knows it, or None and what is wrong with it."""
@@ -157,20 +160,29 @@ class Observer:
         pods = await self._kube.list(PODS, namespace, labels=f"{jobs.FETCH_LABEL} in ({','.join(asked)})")
         return frozenset(uids[TARGETS_PER_JOB:]) | {fetch_of(pod) for pod in pods if may_run(PODS, pod)}
 
-    def _predecessors(self, meta: ObjectMeta) -> dict[str, Any]:
-        """Return whether a Pod may still run that no Job of this fetch tells of, and those that were told to end."""
-        running = [
-            (resource, body)
+    def _predecessor_runs(self, meta: ObjectMeta) -> bool:
+        """Whether a Pod of a fetch that had this name before may still run."""
+        return any(
+            fetch_of(body) != meta.uid and may_run(resource, body)
             for resource in WRITERS
             for body in self._mirror.made_for(resource, meta.namespace, meta.name)
-            if may_run(resource, body) and not self._is_told_of(resource, body, meta)
-        ]
-        overdue = [self._read_pod(body) for resource, body in running if resource is PODS]
-        return {"predecessor_runs": bool(running), "overdue": tuple(pod for pod in overdue if pod.deleting)}
+        )
 
-    def _is_told_of(self, resource: Resource, body: Object, meta: ObjectMeta) -> bool:
-        """Whether it is a Job of this fetch, or the Pod of one that is there."""
-        return fetch_of(body) == meta.uid and (resource is JOBS or self._mirror.has_job(controller_of(body)))
+    async def _strays(self, meta: ObjectMeta) -> tuple[PodSeen, ...]:
+        """Return the Pods of this fetch that run though their Jobs are gone, as the API server says.
+
+        Nobody else would ever tell that one of them has gone, where a watch has missed it. Raises KubeError.
+        """
+        seen = [pod for pod in self._mirror.made_for(PODS, meta.namespace, meta.name) if self._is_stray(pod, meta)]
+        if not seen:
+            return ()
+        listed = await self._kube.list(PODS, meta.namespace, labels=f"{jobs.FETCH_LABEL}={meta.uid}")
+        there = {str(pod["metadata"]["uid"]) for pod in listed}
+        return tuple(self._read_pod(pod) for pod in seen if str(pod["metadata"]["uid"]) in there)
+
+    def _is_stray(self, pod: Object, meta: ObjectMeta) -> bool:
+        has_ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+        return fetch_of(pod) == meta.uid and not has_ended and not self._mirror.has_job(controller_of(pod))
 
     def _read_pod(self, body: Object, complaint: str | None = None) -> PodSeen:
         seen = read_pod(body, complaint)
@@ -200,7 +212,7 @@ class Observer:
         except KubeError as error:
             claim = UNKNOWN
             if error.status == HTTPStatus.FORBIDDEN:  # nothing that passes by itself
-                self._claim_errors[key] = sanitise(error.message)
+                self._claim_errors[key] = sanitise(f"PersistentVolumeClaim '{key[1]}' cannot be read: {error.message}")
         if not isinstance(claim, ClaimSeen) or claim.volume:  # the volume of one that waits may be there at once
             self._claims_read[key] = (self._clock.monotonic(), claim)
         return claim

@@ -40,7 +40,7 @@ class Reports:
     async def of(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | Unknown | None:
         """The termination message of an ended container, else the progress in the last line of a running one's log.
 
-        UNKNOWN where that one was not asked, because too many are; None where nothing was said.
+        UNKNOWN where that one was not asked: too many are, or its node does not answer. None where nothing was said.
         """
         if "terminated" in state:
             return last_words(state)
@@ -48,9 +48,7 @@ class Reports:
             return None
         node = str(pod["spec"].get("nodeName"))
         until_s, _ = self._mute.get(node, (0.0, 0.0))
-        if until_s > self._clock.monotonic():
-            return None
-        if self._reading >= AT_A_TIME or not self._budget.take():
+        if until_s > self._clock.monotonic() or self._reading >= AT_A_TIME or not self._budget.take():
             return UNKNOWN
         report = parse(await self._log_tail(namespace, pod["metadata"]["name"], node))
         # Other programs' warnings, with words of the source in them, stand in the log, too: no result is taken from it.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.fetch_status import AttemptStatus, LastError, ModelFetchStatus, QueueStatus
+from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus, QueueStatus
 from modelfetch.api.meta import doubled
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry, standings, turns
@@ -17,7 +17,7 @@ from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained, timestamp
 from modelfetch.core.job import Attempt, fetch_job, job_name, made_of, memory_limit
 from modelfetch.core.look import Look
-from modelfetch.core.observed import ClaimSeen, Observed, Settings, Unknown, Wanted
+from modelfetch.core.observed import ClaimSeen, Observed, PodSeen, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Published, is_overdue, obstacle
 from modelfetch.core.status import artifact_status, attempt_status, last_error
 from modelfetch.errors import FetchError
@@ -108,23 +108,16 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
     """No two writers: a new attempt waits until the Pods of every other Job of this fetch have ended.
 
     Those of a deleted fetch of the same name, too: what they publish late would make the folder theirs, and a removal
-    of theirs would take away what was published since. And the Pod of a Job that somebody deleted.
+    of theirs would take away what was published since.
     """
     if look.job is not None:
         return None
     runs = any(job.result == "Running" for job in look.older_jobs)
     if not runs and not look.seen.predecessor_runs:
         return None
-    whose = "attempt" if runs else "Job or ModelFetch of this name"
-    standing = Standing("working", "Pending", "Progressing", f"waits for the Pod of an earlier {whose} to end")
-    ending = (*map(look.seen.pods.get, (job.uid for job in look.older_jobs)), *look.seen.overdue)
-    lost = next((late for pod in ending if pod is not None and (late := is_overdue(pod)) is not None), None)
-    known: dict[str, object] = {}
-    if look.is_ready:
-        standing = standings.still_ready(look)
-    elif lost is not None:
-        standing, known = standings.stopped_by(look, lost), {"next_retry_time": timestamp(_next_look(look))}
-    return Decision((), look.say(standing, **known), look.now + timedelta(seconds=turns.POLL_S), "active")
+    whose = "attempt" if runs else "ModelFetch of this name"
+    pods = (look.seen.pods.get(job.uid) for job in look.older_jobs)
+    return _waits_for(look, f"the Pod of an earlier {whose}", tuple(pod for pod in pods if pod is not None))
 
 
 def volume_is_gone(look: Look) -> FetchDecision | None:
@@ -154,6 +147,8 @@ def attempt_published(look: Look) -> FetchDecision | None:
     if not isinstance(store, ModelStore):
         return _store_gone(look)
     if isinstance(look.seen.claim, Unknown) and not look.is_ready:  # it may be another one by now
+        if look.seen.claim_error is not None:
+            return _blocked(look, Reason.STORAGE_NOT_READY, look.seen.claim_error)
         return Decision((), look.say(standings.running(look)), look.now + timedelta(seconds=UNKNOWN_RETRY_S), "active")
     artifact = artifact_status(outcome, store.spec.claim_name, store.spec.path or "", look.claim_volume)
     standing = standings.published(artifact)
@@ -195,7 +190,7 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
         return Decision(_stop(look), look.say(standings.stopped_by(look, blocked)), again, "active")
-    known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": look.handled}
+    known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": look.handled} | _vanished(look)
     if look.is_ready or blocked is None:
         standing = standings.still_ready(look) if look.is_ready else standings.running(look)
         return Decision((), look.say(standing, **known), again, "active")
@@ -246,12 +241,14 @@ CHECKS: tuple[Check, ...] = (
 
 def _start(look: Look, number: int, failures: int) -> FetchDecision:
     """Create attempt `number`, if the store, its claim and a slot are there; else say what it waits for."""
+    if look.seen.strays:
+        return _waits_for(look, "the Pod of a Job that was deleted", look.seen.strays)
     store = look.seen.store
     if store is None:
         return _store_gone(look)
     if isinstance(store, Unknown) or isinstance(look.seen.claim, Unknown):
         if look.seen.claim_error is not None:
-            return _blocked(look, Reason.STORAGE_NOT_READY, f"the claim cannot be read: {look.seen.claim_error}")
+            return _blocked(look, Reason.STORAGE_NOT_READY, look.seen.claim_error)
         standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
         return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
     if not look.has_claim:
@@ -289,21 +286,29 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
     attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
     # What the next look will say, too: until the Pod starts there is nothing to write again.
     standing = standings.still_ready(look) if look.is_ready else standings.starting()
-    known: dict[str, object] = {} if (gone := _vanished(look)) is None else {"last_error": gone}
-    status = look.say(standing, attempt=attempt, progress=None, last_handled_reconcile_at=look.handled, **known)
+    known = {"attempt": attempt, "progress": None, "last_handled_reconcile_at": look.handled} | _vanished(look)
+    status = look.say(standing, **known)
     # The finished Job of the attempt before goes: its outcome is in the status.
     ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
     return Decision((CreateJob(name, manifest), *ended_job), status, turns.next_turn(look), "active")
 
 
-def _vanished(look: Look) -> LastError | None:
-    """The attempt before was ended by whoever deleted its Job: nothing else would ever say so."""
+def _vanished(look: Look) -> dict[str, object]:
+    """The attempt that the status tells of was ended by whoever deleted its Job: nothing else would ever say so."""
     name = look.seen.vanished
-    if look.job is not None or not name or name != look.attempt.job_name:
-        return None
-    return last_error(
-        Failure(Reason.CANCELLED, f"Job '{name}' was deleted before it told how it ended", look.now), retryable=True
-    )
+    if not name or name != look.attempt.job_name or look.is_ready:
+        return {}
+    words = f"Job '{name}' was deleted before it told how it ended"
+    return {"last_error": last_error(Failure(Reason.CANCELLED, words, look.now), retryable=True)}
+
+
+def _waits_for(look: Look, what: str, pods: tuple[PodSeen, ...]) -> FetchDecision:
+    """Nothing starts beside a Pod that may write; where its node is lost, that is told."""
+    standing = Standing("working", "Pending", "Progressing", f"waits for {what} to end")
+    lost = next((late for pod in pods if (late := is_overdue(pod)) is not None), None)
+    if look.is_ready or lost is not None:
+        standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
+    return Decision((), look.say(standing), look.now + timedelta(seconds=turns.POLL_S), "active")
 
 
 def _queued(look: Look, store: ModelStore) -> FetchDecision:

@@ -182,9 +182,9 @@ class Observed:
     is_lost: bool = False
     """Whether what the status says is published was looked for on the volume, and is not there."""
     predecessor_runs: bool = False
-    """Whether a Pod may still run of an earlier ModelFetch of this name, or of a Job of this one that is gone."""
-    overdue: tuple[PodSeen, ...] = ()
-    """Those of these Pods that were told to end."""
+    """Whether a Pod of an earlier ModelFetch of this name may still run."""
+    strays: tuple[PodSeen, ...] = ()
+    """Pods of this ModelFetch that may still run, and whose Jobs are gone."""
 
     @property
     def meta(self) -> ObjectMeta:

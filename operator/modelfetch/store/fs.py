@@ -189,6 +189,11 @@ class Volume(ReadableVolume):
                 return False
             return True
 
+    def remove_empty_folder(self, path: Steps, *, step: str) -> None:
+        """Remove a folder with nothing in it; raises FetchError (StoreCorrupt) where there is something by now."""
+        with self._step(step, path) as parent:
+            os.rmdir(path[-1], dir_fd=parent)
+
     def remove_tree(self, path: Steps, *, step: str) -> None:
         """Remove whatever stands at `path`, with all below it; links are removed, not followed. Nothing is fine too."""
         doomed = [(path, False)]  # no recursion: somebody may have made the tree deeper than that goes

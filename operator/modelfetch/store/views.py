@@ -153,7 +153,7 @@ class Views:
             private = ingest.staged("current")
             self._volume.symlink(revision, private, step="current.symlink")
             if self._is_empty_folder(path):
-                self._volume.remove_tree(path, step="current.replace")
+                self._volume.remove_empty_folder(path, step="current.replace")
             self._volume.rename(private, path, step="current.rename")
         self._volume.sync_folder(path[:-1], step="current")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from modelfetch.controller.namespaces import NamespaceOpened, Namespaces
+from modelfetch.controller.namespaces import Namespaces, NamespacesChanged
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.errors import KubeError
@@ -37,18 +37,21 @@ def test_one_without_rights_is_left_out(kind):
     assert ("a", "b") == looked(scenario, "a", "gone", "b")
 
 
-def test_one_that_opens_is_told():
-    """The operator starts anew then; until then nothing is told, and one that closes is left out by the next look."""
+def test_one_that_opens_or_closes_is_told():
+    """The operator starts anew then, and looks anew; until then nothing is told."""
 
     async def scenario(namespaces, closed):
         closed["/b/"] = 403
         await namespaces.look()
         await namespaces.look_again()
         closed.clear()
-        with pytest.raises(NamespaceOpened, match="b"):
+        with pytest.raises(NamespacesChanged, match="b"):
             await namespaces.look_again()
         closed["/a/"] = 403
+        with pytest.raises(NamespacesChanged, match="a"):
+            await namespaces.look_again()
         await namespaces.look()
+        await namespaces.look_again()
         return namespaces.open
 
     assert ("b",) == looked(scenario, "a", "b")

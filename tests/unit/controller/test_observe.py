@@ -14,7 +14,7 @@ from modelfetch.controller.reports import AT_A_TIME
 from modelfetch.core.observed import UNKNOWN
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
-from modelfetch.kube.objects import JOBS, MODELSTORES, PODS
+from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
 from modelfetch.reasons import Reason
 from tests.fakes.api_server import api_server, refused
 from tests.unit.core import looks
@@ -44,10 +44,12 @@ def _put_running(mirror, state=None):
 
 
 def _put_annotated(mirror):
-    """Have the mirror's Pod say for which fetch it was made, as ours do."""
+    """Have the mirror's Job and Pod say for which fetch they were made, as ours do."""
     (pod,) = mirror.pods_of_job("job")
+    (job,) = mirror.jobs_of_fetch("u")
     marks = {"labels": {"modelfetch.io/fetch": "u"}, "annotations": {"modelfetch.io/fetch-name": "a"}}
-    mirror.put(PODS, {**pod, "metadata": pod["metadata"] | marks})
+    for resource, body in ((PODS, pod), (JOBS, job)):
+        mirror.put(resource, {**body, "metadata": body["metadata"] | marks})
 
 
 def _reported(state, log=""):
@@ -137,48 +139,76 @@ def test_a_pod_that_was_not_asked_has_not_kept_silent():
     assert [0.0, 0.0] == asyncio.run(run())
 
 
-def _looked(change, answer=lambda: None, looks_at=1):
-    """Return what is seen at the last of some looks at a fetch whose Job runs, after `change`; and the log reads."""
+def _looked(change, answer=lambda: None):
+    """Return what is seen of a fetch whose Job runs, after `change`; and how often its log was read."""
 
     async def run():
         async with api_server() as server, Kube(Connection(server.address)) as kube:
             server.refuse = lambda _, path: answer() if path.endswith("/log") else None
             mirror, clock = Mirror(), SystemClock()
+            mirror.put(MODELFETCHES, FETCH)
             _put_running(mirror)
+            _put_annotated(mirror)
+            server.objects["/api/v1/namespaces/demo/pods/p"] = mirror.pods_of_job("job")[0]
             observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
-            change(mirror, observer)
-            seen = [await observer.fetch(FETCH) for _ in range(looks_at)]
-            return seen[-1], sum(path.endswith("/log") for _, path in server.requests)
+            change(mirror, observer, server)
+            return await observer.fetch(FETCH), sum(path.endswith("/log") for _, path in server.requests)
 
     return asyncio.run(run())
 
 
-def _job_goes(mirror, observer, **meta):
+def _job_goes(mirror, observer, *, was_deleted_by_us=False, meta=None):
     (job,) = mirror.jobs_of_fetch("u")
-    gone = {**job, "metadata": job["metadata"] | meta}
+    gone = {**job, "metadata": job["metadata"] | (meta or {})}
     mirror.remove(JOBS, gone)
-    observer.forget(JOBS, gone)
+    observer.forget(JOBS, gone, was_deleted_by_us=was_deleted_by_us)
 
 
-def test_the_pod_of_a_job_that_was_deleted_is_waited_for():
+@pytest.mark.parametrize("meta", [{}, {"deletionTimestamp": "2030-01-01T00:00:00Z"}], ids=["background", "foreground"])
+def test_the_pod_of_a_job_that_was_deleted_is_waited_for(meta):
     """Whoever deletes a Job has it gone before its Pod has ended: a second one would write beside it."""
+    seen, _ = _looked(lambda mirror, observer, _: _job_goes(mirror, observer, meta=meta))
 
-    def deleted_by_hand(mirror, observer):
-        _put_annotated(mirror)
+    assert ("j", ["p"], ()) == (seen.vanished, [pod.name for pod in seen.strays], seen.jobs)
+
+
+def test_a_pod_that_the_server_does_not_know_is_not_waited_for():
+    """A watch has missed that it went."""
+
+    def gone_unseen(mirror, observer, server):
+        _job_goes(mirror, observer)
+        server.objects.clear()
+
+    assert () == _looked(gone_unseen)[0].strays
+
+
+def test_a_pod_that_has_ended_is_not_waited_for():
+    """Refused by its node, or without a word of its containers: nothing of it runs."""
+
+    def refused_by_the_node(mirror, observer, _):
+        (pod,) = mirror.pods_of_job("job")
+        mirror.put(PODS, {**pod, "status": {"phase": "Failed", "reason": "OutOfcpu"}})
         _job_goes(mirror, observer)
 
-    seen, _ = _looked(deleted_by_hand)
-
-    assert ("j", True, ()) == (seen.vanished, seen.predecessor_runs, seen.jobs)
+    assert () == _looked(refused_by_the_node)[0].strays
 
 
 def test_a_job_that_the_operator_deletes_has_not_vanished():
-    """It was on its way out, and whoever asked for that has told why."""
+    """Whoever asked for that has told why."""
+    seen, _ = _looked(lambda mirror, observer, _: _job_goes(mirror, observer, was_deleted_by_us=True))
 
-    def deleted(mirror, observer):
-        _job_goes(mirror, observer, deletionTimestamp="2030-01-01T00:00:00Z")
+    assert "" == seen.vanished
 
-    assert "" == _looked(deleted)[0].vanished
+
+def test_of_a_fetch_that_is_gone_nothing_is_kept():
+    """Its Jobs go after it."""
+
+    def fetch_goes_first(mirror, observer, _):
+        mirror.remove(MODELFETCHES, FETCH)
+        observer.forget(MODELFETCHES, FETCH)
+        _job_goes(mirror, observer)
+
+    assert "" == _looked(fetch_goes_first)[0].vanished
 
 
 def _asked_at(*answers):
@@ -223,7 +253,7 @@ def test_a_node_that_does_not_answer_is_left_alone_for_a_while(answers, asked_at
 def test_few_logs_are_read_at_once():
     """Nodes that do not answer leave workers to everybody else: one that was not asked has not kept silent."""
 
-    def reading(_mirror, observer):
+    def reading(_mirror, observer, _server):
         observer._reports._reading = AT_A_TIME
 
     assert 0 == _looked(reading)[1]
@@ -243,4 +273,5 @@ def test_a_claim_that_may_not_be_read(status, is_told):
 
     seen = asyncio.run(run())
 
-    assert (UNKNOWN, "words" if is_told else None) == (seen.claim, seen.claim_error)
+    told = "PersistentVolumeClaim 'models' cannot be read: words"
+    assert (UNKNOWN, told if is_told else None) == (seen.claim, seen.claim_error)

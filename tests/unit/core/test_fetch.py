@@ -89,7 +89,7 @@ def test_no_attempt_begins_while_a_pod_of_a_deleted_fetch_of_its_name_runs():
     after = looks.after(waiting, predecessor_runs=False)
 
     assert () == decision.actions
-    assert "an earlier Job or ModelFetch of this name" in str(decision.status.conditions)
+    assert "an earlier ModelFetch of this name" in str(decision.status.conditions)
     assert [CreateJob] == [type(action) for action in decide(after).actions]
 
 

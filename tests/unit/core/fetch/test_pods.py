@@ -39,10 +39,10 @@ def test_a_job_deleted_by_hand_is_told_and_followed_by_another():
     )
 
     name = running.fetch.status.attempt.job_name
-    gone = replace(running, jobs=(), pods={}, reports={}, vanished=name, predecessor_runs=True)
-    next_one = decide(looks.after(gone, predecessor_runs=False))
+    gone = replace(running, jobs=(), pods={}, reports={}, vanished=name, strays=(looks.pod(),))
+    next_one = decide(looks.after(gone, strays=()))
 
-    assert () == decide(gone).actions
+    assert ((), "active") == (decide(gone).actions, decide(gone).claim)
     (create,) = next_one.actions
     assert "2" == create.manifest["metadata"]["labels"]["modelfetch.io/attempt"]
     assert ("Cancelled", 0) == (next_one.status.last_error.reason, next_one.status.attempt.failures)
@@ -59,12 +59,44 @@ def test_a_job_that_the_operator_ended_is_not_told_as_deleted(vanished):
 
 @pytest.mark.parametrize(("ending_s", "reason"), [(40.0, "Progressing"), (46.0, "NodeLost")])
 def test_the_pod_of_a_job_that_is_gone_does_not_end(ending_s, reason):
-    """Its node is lost: that is said, with a time, and no other attempt begins beside it."""
+    """Its node is lost: that is said, and no other attempt begins beside it."""
     late = looks.pod(deleting=True, grace_s=30.0, ending_s=ending_s)
-    decision = decide(looks.look(predecessor_runs=True, overdue=(late,)))
+    running = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+    decision = decide(replace(running, jobs=(), pods={}, strays=(late,)))
 
     assert ("True", reason) == condition(decision, "Reconciling")
-    assert ((), reason == "NodeLost") == (decision.actions, decision.status.next_retry_time is not None)
+    assert ((), "active") == (decision.actions, decision.claim)
+
+
+def test_what_is_recorded_does_not_wait_for_a_pod():
+    """Nothing would start: who has given up says so still, though a Pod of its Job is there."""
+    stalled = looks.after(
+        looks.look(jobs=(looks.ended_job(),), reports={"job-1": looks.failure(Reason.SOURCE_NOT_FOUND)})
+    )
+    decision = decide(replace(stalled, jobs=(), reports={}, strays=(looks.pod(),)))
+
+    assert ("True", "SourceNotFound") == condition(decision, "Stalled")
+
+
+def test_a_job_that_vanished_is_told_by_the_next_one():
+    """The status that was to tell of it was refused, and the next attempt runs already."""
+    running = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+    name = running.fetch.status.attempt.job_name
+    second = replace(running, jobs=(looks.job(attempt=2, name="second", uid="job-2"),), pods={}, vanished=name)
+
+    assert "Cancelled" == decide(second).status.last_error.reason
+    assert "Cancelled" == decide(looks.after(second)).status.last_error.reason
+
+
+def test_a_job_that_went_after_it_had_published_was_not_cancelled():
+    """What it came to is told: somebody only asks for another look."""
+    ready = looks.ready()
+    name = ready.fetch.status.attempt.job_name
+    meta = ready.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})
+    asked = replace(ready, fetch=ready.fetch.model_copy(update={"metadata": meta}), jobs=(), pods={}, reports={})
+    decision = decide(replace(asked, vanished=name))
+
+    assert ([CreateJob], None) == ([type(action) for action in decision.actions], decision.status.last_error)
 
 
 def test_a_claim_that_may_not_be_read_is_told():
@@ -73,6 +105,14 @@ def test_a_claim_that_may_not_be_read_is_told():
 
     assert ("True", "StorageNotReady") == condition(decision, "Reconciling")
     assert 'persistentvolumeclaims "models" is forbidden' in decision.status.last_error.message
+
+
+def test_what_is_published_on_a_claim_that_may_not_be_read_is_told():
+    """It may be another one by now, so it is not Ready; and it holds no slot while somebody gives the right back."""
+    seen = looks.look(jobs=(looks.ended_job(),), reports={"job-1": looks.success()})
+    decision = decide(replace(seen, claim=UNKNOWN, claim_error="forbidden"))
+
+    assert ("False", "StorageNotReady", "none") == (*condition(decision, "Ready"), decision.claim)
 
 
 @pytest.mark.parametrize(
