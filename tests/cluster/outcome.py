@@ -1,5 +1,6 @@
-"""What is left of fetches that ended, whatever happened meanwhile: which Jobs there ever were, which private files."""
+"""What is left of fetches that ended, whatever happened meanwhile: which Jobs there were, which files, which bytes."""
 
+import hashlib
 from collections import Counter
 
 from modelfetch.core.store import inventory
@@ -27,7 +28,7 @@ def left_by(world: World) -> set[str]:
 
 
 def wait_settled(world: World) -> None:
-    """Return once the store says that it counts who is there and nobody else, and none of its Jobs is left."""
+    """Return once the store counts who is there and nobody else, and none of its Jobs is left; all bytes are right."""
 
     def is_settled() -> bool:
         there = inventory(body["metadata"]["uid"] for body in world.all("modelfetch"))
@@ -35,6 +36,16 @@ def wait_settled(world: World) -> None:
         return counted == there and not world.all("jobs,pods", "-l", "modelfetch.io/task!=fetch")
 
     until(is_settled, lambda: world.kubectl("get", "modelstore,modelfetch,jobs,pods", "-o", "yaml"))
+    expect_right_bytes(world)
+
+
+def expect_right_bytes(world: World) -> None:
+    """Every blob on the volume has the bytes of its name, and every published file is one of them."""
+    blobs = {path.stat().st_ino: path for path in world.volume.glob("blobs/sha256/*/*")}
+    published = [path for path in world.volume.glob("models/*/*/*/**/*") if path.is_file()]
+
+    assert [] == [path for path in blobs.values() if hashlib.sha256(path.read_bytes()).hexdigest() != path.name]
+    assert [] == [path for path in published if path.stat().st_ino not in blobs]
 
 
 def expect_one_attempt_each(world: World, *names: str) -> None:
@@ -45,3 +56,4 @@ def expect_one_attempt_each(world: World, *names: str) -> None:
     assert [] == [name for name in names if not (world.published(name) / "model.safetensors").exists()]
     until(lambda: not left_by(world), lambda: f"private files stay: {left_by(world)}")
     assert [] == list((world.volume / "trash").iterdir())
+    expect_right_bytes(world)
