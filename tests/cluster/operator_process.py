@@ -9,6 +9,8 @@ import os
 import resource
 import signal
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from modelfetch.devcluster import programs
@@ -23,6 +25,17 @@ from tests.cluster.world import until
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
 """As whom the API server knows it."""
 _RUNS = "the operator runs"
+
+
+def probe(port: int, within_s: float = 5.0) -> tuple[int, str]:
+    """Return the status and the words of /livez, which a kubelet asks; 0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=within_s) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
 
 
 class OperatorProcess:

@@ -5,8 +5,6 @@ only, so that nothing else takes part in the plan. A failure logs the plan as a 
 """
 
 import logging
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +34,7 @@ from tests.api_faults.actions import (
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Phase, Plan, Rule
 from tests.api_faults.serving import Certificate
-from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.operator_process import OperatorProcess, probe
 from tests.cluster.outcome import expect_one_attempt_each, wait_settled
 from tests.cluster.world import Object, World, condition, model_fetch, repo, until
 
@@ -134,15 +132,6 @@ def each_write_of(name: str, action: Answer | Reset | Truncate, phase: Phase = "
 def each_write_of_the_store(action: Answer | Reset, phase: Phase = "before") -> Rule:
     """Return the rule by which each status of the store is disturbed once, and passes then."""
     return Rule(Match("write", "modelstores/status"), action, phase, every=2, times=None)
-
-
-def lives(port: int) -> str:
-    """Return what the probe says that a kubelet asks."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return error.read().decode()
 
 
 def most_versions(world: World, kind: str) -> int:
@@ -286,7 +275,7 @@ def test_f29_watches_that_fall_silent(ground):
     ground.plan(*(Rule(Match("watch", kind), Silence(1), times=None) for kind in WATCHED))
     ground.fetch("m0", "m1")
 
-    until(lambda: "no event for" in lives(port), ground.operator.said)
+    until(lambda: "no event for" in probe(port)[1], ground.operator.said)
 
 
 def test_f30_events_of_which_only_the_newest_comes(ground):

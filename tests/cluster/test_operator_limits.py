@@ -5,7 +5,6 @@ Each time it shows, the process is started again as a kubelet would, and what wa
 
 import resource
 import signal
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from modelfetch.devcluster.controlplane import free_port
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
-from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.operator_process import OperatorProcess, probe
 from tests.cluster.outcome import expect_one_attempt_each
 from tests.cluster.world import World, repo, until
 
@@ -69,8 +68,4 @@ def test_f10_a_process_that_stands_still(unmanned: World, operator: OperatorProc
 
 def is_alive(port: int) -> bool:
     """Whether the probe that a kubelet asks answers well, and soon."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=ANSWERS_WITHIN_S) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    return probe(port, ANSWERS_WITHIN_S)[0] == 200

@@ -47,7 +47,6 @@ class Fetches:
         settings: Settings,
         tell: Tell,
     ) -> None:
-        self._intake = intake
         self._mirror, self._queue = intake.mirror, intake.queue
         self._observer = observer
         self._applier = applier
@@ -59,11 +58,9 @@ class Fetches:
 
     def prime(self, body: Object) -> None:
         """Take in one from the first list: its slot or its place in the line, before anybody else is looked at."""
-        fetch, _ = read_fetch(body)
-        if self._runs(uid_of(body)):
-            self._claims.set(fetch, "active")
-        elif fetch.status.phase == "Queued" or not _is_known(body):
-            self._claims.set(fetch, "waiting")
+        runs = self._runs(uid_of(body))
+        if runs or not _is_known(body) or body["status"].get("phase") == "Queued":
+            self._claims.set(read_fetch(body)[0], "active" if runs else "waiting")
         self._departed.starts(uid_of(body))  # by an operator before this one, which ended right after
 
     def went(self, body: Object) -> None:

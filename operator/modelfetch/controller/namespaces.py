@@ -11,7 +11,6 @@ from modelfetch.controller.intake import KINDS
 from modelfetch.kube.client import Kube
 from modelfetch.kube.errors import KubeError
 
-FORBIDDEN = 403
 NOBODY = "metadata.name=modelfetch"
 """One object at most is asked for: whether it is there says nothing."""
 
@@ -53,7 +52,7 @@ class Namespaces:
             try:
                 await self._kube.list(resource, name, fields=NOBODY)
             except KubeError as error:
-                if error.status != FORBIDDEN:
+                if not error.is_forbidden:
                     raise
                 return error
         return None

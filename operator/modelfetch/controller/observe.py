@@ -5,7 +5,6 @@ claim's phase, the last line of a running Pod's log and a stuck Pod's events, ea
 """
 
 from dataclasses import replace
-from http import HTTPStatus
 
 from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.meta import ObjectMeta
@@ -47,6 +46,10 @@ WRITERS = (JOBS, PODS)
 """Until these have ended somebody may write: a Job that the garbage collector deletes goes before its Pod has ended."""
 
 
+ClaimRead = tuple[ClaimSeen | Unknown | None, str | None]
+"""A claim, None where it does not exist; and the API server's words where it may not be read."""
+
+
 class Observer:
     """Looks at one resource at a time."""
 
@@ -60,8 +63,7 @@ class Observer:
         self._checks = checks
         self._namespace_slots = namespace_slots
         self._clock = clock
-        self._claims_read: dict[tuple[str, str], tuple[float, ClaimSeen | Unknown | None]] = {}
-        self._claim_errors: dict[tuple[str, str], str] = {}
+        self._claims_read: dict[tuple[str, str], tuple[float, ClaimRead]] = {}
         budget = Budget(READS_PER_S, clock.monotonic)
         self._complaints = Complaints(kube, clock, budget)
         self._reports = Reports(kube, clock, budget)
@@ -83,20 +85,21 @@ class Observer:
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         store, store_error = self._store_of(fetch)
         runs = any(job.result == "Running" and not has_ended(reports.get(job.uid)) for job in seen)
+        claim, claim_error = await self._claim(store) if isinstance(store, ModelStore) and not runs else (UNKNOWN, None)
         return Observed(
             now=self._clock.now(),
             fetch=fetch,
             spec_error=spec_error,
             store=store,
             store_error=store_error,
-            claim=await self._claim(store) if isinstance(store, ModelStore) and not runs else UNKNOWN,
+            claim=claim,
+            claim_error=claim_error,
             jobs=seen,
             pods=pods,
             reports=reports,
             slot=self._slot(fetch, store),
             running=self._claims.running,
             is_lost=self._checks.is_lost(body),
-            claim_error=self._claim_error(store) if isinstance(store, ModelStore) else None,
             predecessor_runs=self._predecessor_runs(meta),
             strays=await self._strays(meta),
             vanished=self._vanished.get(meta.uid, ""),
@@ -198,28 +201,24 @@ class Observer:
         stores = {one.metadata.name: one.spec.slots for one, _ in map(self.read_store, bodies)}
         return self._claims.slot(fetch, stores, self._namespace_slots)
 
-    async def _claim(self, store: ModelStore) -> ClaimSeen | Unknown | None:
-        """Return the claim, None where it does not exist; asked at most every few seconds."""
+    async def _claim(self, store: ModelStore) -> ClaimRead:
+        """Return the claim, asked for at most every few seconds."""
         key = (store.metadata.namespace, store.spec.claim_name)
         known = self._claims_read.get(key)
         if known is not None and self._clock.monotonic() - known[0] < CLAIM_FRESH_S:
             return known[1]
         claim: ClaimSeen | Unknown | None
+        why = None
         try:
             body = await self._kube.find(CLAIMS, *key)
             claim = None if body is None else read_claim(body)
-            self._claim_errors.pop(key, None)
         except KubeError as error:
             claim = UNKNOWN
-            if error.status == HTTPStatus.FORBIDDEN:  # nothing that passes by itself
-                self._claim_errors[key] = sanitise(f"PersistentVolumeClaim '{key[1]}' cannot be read: {error.message}")
+            if error.is_forbidden:  # nothing that passes by itself
+                why = sanitise(f"PersistentVolumeClaim '{key[1]}' cannot be read: {error.message}")
         if not isinstance(claim, ClaimSeen) or claim.volume:  # the volume of one that waits may be there at once
-            self._claims_read[key] = (self._clock.monotonic(), claim)
-        return claim
-
-    def _claim_error(self, store: ModelStore) -> str | None:
-        """Return why a store's claim may not be read, None where it may."""
-        return self._claim_errors.get((store.metadata.namespace, store.spec.claim_name))
+            self._claims_read[key] = (self._clock.monotonic(), (claim, why))
+        return claim, why
 
     async def _look_at_job(
         self, namespace: str, body: Object, pods: dict[str, PodSeen], reports: dict[str, Report]
@@ -271,7 +270,7 @@ class Observer:
             now=self._clock.now(),
             store=store,
             spec_error=spec_error,
-            claim=await self._claim(store) if spec_error is None else UNKNOWN,
+            claim=(await self._claim(store))[0] if spec_error is None else UNKNOWN,
             counts=self._claims.counts(meta.namespace, meta.name, fetches),
             owners=owners,
             gone=gone,

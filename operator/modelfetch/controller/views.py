@@ -157,7 +157,7 @@ def read_pod(body: Object, complaint: str | None = None) -> PodSeen:
         node=body["spec"].get("nodeName"),
         reason=str(status.get("reason", "")),
         disrupted=_says_disrupted(disrupted),
-        given_up=read_end(body).lost and not _was_seen_to_end(state),
+        given_up=_is_lost(status) and not _was_seen_to_end(state),
         unschedulable=str(scheduled.get("message", "no node fits")) if refused else None,
         waiting_reason=str(waiting.get("reason", "")),
         waiting_message=str(waiting.get("message", "")),
@@ -172,14 +172,18 @@ def read_pod(body: Object, complaint: str | None = None) -> PodSeen:
 def read_end(body: Object) -> PodEnd:
     """Return what is known about the end of a Pod."""
     meta, status = body["metadata"], body.get("status") or {}
-    disrupted = {c.get("reason") for c in status.get("conditions") or () if _says_disrupted(c)}
     states = [container.get("state") or {} for kind in CONTAINER_STATUSES for container in status.get(kind) or ()]
     ours = "terminated" in container_state(body) and status.get("phase") in ("Failed", "Succeeded")
     return PodEnd(
         terminated=ours and all(map(_was_seen_to_end, states)),
         forced=meta.get("deletionTimestamp") is not None and not meta.get("deletionGracePeriodSeconds"),
-        lost=status.get("reason") == "NodeLost" or bool(disrupted & _GIVEN_UP),
+        lost=_is_lost(status),
     )
+
+
+def _is_lost(status: Object) -> bool:
+    disrupted = {c.get("reason") for c in status.get("conditions") or () if _says_disrupted(c)}
+    return status.get("reason") == "NodeLost" or bool(disrupted & _GIVEN_UP)
 
 
 def _says_disrupted(condition: Object) -> bool:

@@ -18,7 +18,7 @@ from modelfetch.core.conditions import Standing, explained, timestamp
 from modelfetch.core.job import Attempt, fetch_job, job_name, made_of, memory_limit
 from modelfetch.core.look import Look
 from modelfetch.core.observed import ClaimSeen, Observed, PodSeen, Settings, Unknown, Wanted
-from modelfetch.core.outcome import Failure, Published, is_overdue, obstacle
+from modelfetch.core.outcome import Failure, Published, obstacle, overdue
 from modelfetch.core.status import artifact_status, attempt_status, last_error
 from modelfetch.errors import FetchError
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -305,7 +305,7 @@ def _vanished(look: Look) -> dict[str, object]:
 def _waits_for(look: Look, what: str, pods: tuple[PodSeen, ...]) -> FetchDecision:
     """Nothing starts beside a Pod that may write; where its node is lost, that is told."""
     standing = Standing("working", "Pending", "Progressing", f"waits for {what} to end")
-    lost = next((late for pod in pods if (late := is_overdue(pod)) is not None), None)
+    lost = next((late for pod in pods if (late := overdue(pod)) is not None), None)
     if look.is_ready or lost is not None:
         standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
     return Decision((), look.say(standing), look.now + timedelta(seconds=turns.POLL_S), "active")

@@ -107,10 +107,10 @@ def obstacle(job: JobSeen, pod: PodSeen | None) -> Obstacle | None:
     """Return what keeps the Job's Pod from starting or from ending, or None."""
     if pod is None:
         return None if job.refusal is None else Obstacle(Reason.POD_REJECTED, sanitise(job.refusal))
-    return is_overdue(pod) or (_not_started(pod) if pod.phase == "Pending" else None)
+    return overdue(pod) or (_not_started(pod) if pod.phase == "Pending" else None)
 
 
-def is_overdue(pod: PodSeen) -> Obstacle | None:
+def overdue(pod: PodSeen) -> Obstacle | None:
     """Return that a Pod was told to end and should have, or None."""
     if pod.ending_s <= pod.grace_s + LATE_S:
         return None

@@ -26,6 +26,11 @@ class KubeError(Exception):
         return self.status == 404
 
     @property
+    def is_forbidden(self) -> bool:
+        """True when a right is missing, or something that admits requests refuses."""
+        return self.status == 403
+
+    @property
     def already_exists(self) -> bool:
         """True when a create met an object of that name."""
         return self.status == 409 and self.reason == "AlreadyExists"
