@@ -3,14 +3,15 @@
 Comes in: `make e2e` or `make test-node`, which run pytest in an enclosure; any other selection of tests passes this
 folder over. Goes out: `node`, `world` (a namespace of its own whose volume the kubelet gives to the Pod's group) and
 `hub`, which Pods reach.
-Each test has the mark `case(what, reason)`: what happens, and the reason of docs/reasons.md that is told for it. Those
-with the mark `short` are a part of `make test`. Where there can be no real node each is skipped, and says why.
+Each test has the mark `case(what, reason)`: what happens, and the reason of docs/reasons.md that is told for it (or
+`published`), without which the test fails. Those with the mark `short` are a part of `make test`. Where there can be no
+real node each is skipped, and says why.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.cluster.chart import CHART, NAMESPACE, RELEASE, helm
 from tests.cluster.shared import cluster_name
 from tests.cluster.test_resume import WEIGHTS
 from tests.cluster.world import World, new_world
+from tests.e2e.telling import told
 from tests.e2e.volumes import LocalWorkspace
 
 _FOLDER = Path(__file__).parent
@@ -63,14 +65,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"no real node here: {lack}"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Of a test that passed, check that the reason of its line was told: the table says nothing that was not seen."""
+    result = yield
+    (case,) = pyfuncitem.iter_markers("case")
+    _, reason = case.args
+    world = pyfuncitem.funcargs["world"]
+    assert isinstance(world, World)
+    assert {"published": "Available"}.get(reason, reason) in told(world)
+    return result
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table: case, reason, result, seconds."""
     results = {"passed": "shown", "failed": "FAILED", "error": "ERROR", "skipped": "not run"}
     lines = [
-        f"{told['case']:<62}{told['reason']:<20}{result:<14}{report.duration:>4.0f} s"
+        f"{shown['case']:<62}{shown['reason']:<20}{result:<14}{report.duration:>4.0f} s"
         for outcome, result in results.items()
         for report in terminalreporter.stats.get(outcome, [])
-        if "case" in (told := dict(report.user_properties))
+        if "case" in (shown := dict(report.user_properties))
     ]
     if lines:
         terminalreporter.section("real node")

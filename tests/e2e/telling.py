@@ -3,20 +3,32 @@
 import json
 from typing import Any
 
+from modelfetch.kube.objects import MODELFETCHES
 from tests.cluster.world import Object, World, condition, until
 
 
-def reasons(world: World, name: str = "model") -> set[str]:
-    """Return every reason that any version of the status gave, in its condition Ready or as last error."""
-    statuses = [version.get("status") or {} for version in world.versions(name)]
-    told = {status["lastError"]["reason"] for status in statuses if status.get("lastError")}
-    return told | {ready[1] for status in statuses if (ready := condition(status, "Ready"))}
+def told(world: World) -> set[str]:
+    """Return every reason that a status of any ModelFetch gave, in its condition Ready or as its last error."""
+    world.recorder.catch_up(world.all("modelfetch"))
+    versions = [body for versions in world.recorder.by_uid(MODELFETCHES.kind).values() for body in versions]
+    statuses = [body.get("status") or {} for body in versions]
+    errors = {status["lastError"]["reason"] for status in statuses if status.get("lastError")}
+    return errors | {ready[1] for status in statuses if (ready := condition(status, "Ready"))}
 
 
-def wait_reason(world: World, reason: str, name: str = "model", within_s: float = 60.0) -> str:
-    """Return the message of the condition Ready once it is False for this reason."""
-    status = world.wait(name, lambda seen: condition(seen, "Ready") == ("False", reason), within_s)
-    return str(next(item["message"] for item in status["conditions"] if item["type"] == "Ready"))
+def wait_reason(world: World, reason: str, words: str = "", within_s: float = 60.0) -> None:
+    """Return once the ModelFetch `model` is not Ready for this reason, in a message that has these words.
+
+    Both at once: a reason may be told in other words before (the claim is unbound; then its volume cannot be mounted).
+    """
+
+    def is_told(status: Object) -> bool:
+        ready = next((item for item in status.get("conditions") or () if item["type"] == "Ready"), None)
+        return (
+            ready is not None and (ready["status"], ready["reason"]) == ("False", reason) and words in ready["message"]
+        )
+
+    world.wait("model", is_told, within_s)
 
 
 def wait_ready(world: World, name: str = "model") -> Object:

@@ -138,8 +138,6 @@ def test_a_full_volume_is_told_and_filled_when_it_grows(world: World, hub: Fixtu
     with small_disk(tmp_path / "disk", "16m") as disk, second_store(world, disk) as second:
         world.apply(second.claim(), second.volume(), second.store())
         world.fetch("model", repo(hub), storeRef={"name": "second"}, retry={"initialDelay": "5s", "maxDelay": "5s"})
-        message = wait_reason(world, "InsufficientStorage")
+        wait_reason(world, "InsufficientStorage", str(SIZE))
         resize(disk, "128m")
         wait_ready(world)
-
-        assert str(SIZE) in message.replace(",", "")

@@ -25,11 +25,10 @@ def test_a_missing_image(node: RealNode, world: World, hub: FixtureHub) -> None:
     node.containerd.remove_image(PROJECT_IMAGE)
     try:
         fetch(world, hub)
-        message = wait_reason(world, "ImagePullFailed")
+        wait_reason(world, "ImagePullFailed", PROJECT_IMAGE)
     finally:
         node.restore_image()
 
-    assert PROJECT_IMAGE in message
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -39,10 +38,9 @@ def test_no_node_fits(node: RealNode, world: World, hub: FixtureHub) -> None:
     """The scheduler's words are told; the same Pod starts on a node that gets the label."""
     set_job_template(world, {"nodeSelector": {"pool": world.namespace}})
     fetch(world, hub)
-    message = wait_reason(world, "Unschedulable")
+    wait_reason(world, "Unschedulable", "didn't match Pod's node affinity/selector")
     world.kubectl("label", "node", NODE_NAME, f"pool={world.namespace}")
 
-    assert "didn't match Pod's node affinity/selector" in message
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -52,11 +50,9 @@ def test_no_node_is_large_enough(world: World, hub: FixtureHub) -> None:
     """A ModelStore that asks for less replaces the Pod that cannot be placed, without being asked to."""
     set_job_template(world, {"resources": {"requests": {"memory": "4Ti"}, "limits": {"memory": "4Ti"}}})
     fetch(world, hub)
-    message = wait_reason(world, "Unschedulable")
+    wait_reason(world, "Unschedulable", "Insufficient memory")
     set_job_template(world, None)
     wait_ready(world)
-
-    assert "Insufficient memory" in message
 
 
 @pytest.mark.short
@@ -64,10 +60,9 @@ def test_no_node_is_large_enough(world: World, hub: FixtureHub) -> None:
 def test_a_missing_secret(world: World, hub: FixtureHub) -> None:
     """The kubelet cannot mount it; it looks again by itself, and the token reaches the hub."""
     world.fetch("model", repo(hub, "acme/gated"), auth={"secretRef": {"name": "later"}})
-    message = wait_reason(world, "SecretNotFound")
+    wait_reason(world, "SecretNotFound", '"later"')
     world.kubectl("create", "secret", "generic", "later", f"--from-literal=token={hub.tokens['reader']}")
 
-    assert '"later"' in message
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -92,10 +87,9 @@ def test_a_missing_claim(world: World, hub: FixtureHub, tmp_path: Path) -> None:
     with second_store(world, tmp_path / "second") as second:
         world.apply(second.store())
         fetch(world, hub, storeRef={"name": "second"})
-        message = wait_reason(world, "StorageNotReady")
+        wait_reason(world, "StorageNotReady", "PersistentVolumeClaim 'second' does not exist")
         world.apply(second.volume(), second.claim())
 
-        assert "PersistentVolumeClaim 'second' does not exist" in message
         assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -106,10 +100,9 @@ def test_an_unbound_claim(world: World, hub: FixtureHub, tmp_path: Path) -> None
     with second_store(world, tmp_path / "second") as second:
         world.apply(second.claim(), second.store())
         fetch(world, hub, storeRef={"name": "second"})
-        message = wait_reason(world, "StorageNotReady")
+        wait_reason(world, "StorageNotReady", "unbound immediate PersistentVolumeClaims")
         world.apply(second.volume())
 
-        assert "unbound immediate PersistentVolumeClaims" in message
         assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -120,10 +113,9 @@ def test_a_volume_that_cannot_be_mounted(world: World, hub: FixtureHub, tmp_path
     with second_store(world, tmp_path / "absent") as second:
         world.apply(second.volume(), second.claim(), second.store())
         fetch(world, hub, storeRef={"name": "second"})
-        message = wait_reason(world, "StorageNotReady")
+        wait_reason(world, "StorageNotReady", 'absent" does not exist')
         (tmp_path / "absent").mkdir()
 
-        assert "does not exist" in message
         assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -139,10 +131,9 @@ def test_a_quota_of_pods(world: World, hub: FixtureHub) -> None:
     world.apply(quota(pods="0"))
     world.kubectl("wait", "--for=jsonpath={.status.hard.pods}=0", "resourcequota/small", "--timeout=30s")
     fetch(world, hub)
-    message = wait_reason(world, "PodRejected")
+    wait_reason(world, "PodRejected", "exceeded quota: small")
     patch(world, "resourcequota", "small", {"hard": {"pods": "10"}})
 
-    assert "exceeded quota: small" in message
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -152,10 +143,9 @@ def test_a_quota_of_jobs(world: World, hub: FixtureHub) -> None:
     world.apply(quota(**{"count/jobs.batch": "0"}))
     world.kubectl("wait", r"--for=jsonpath={.status.hard.count/jobs\.batch}=0", "resourcequota/small", "--timeout=30s")
     fetch(world, hub)
-    message = wait_reason(world, "PodRejected")
+    wait_reason(world, "PodRejected", "exceeded quota: small")
     patch(world, "resourcequota", "small", {"hard": {"count/jobs.batch": "10"}})
 
-    assert "exceeded quota: small" in message
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -166,10 +156,9 @@ def test_a_limit_range(world: World, hub: FixtureHub) -> None:
     limits = [{"type": "Container", "max": {"memory": "256Mi"}}]
     world.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": {"limits": limits}})
     fetch(world, hub)
-    message = wait_reason(world, "PodRejected")
+    wait_reason(world, "PodRejected", "maximum memory usage per Container is 256Mi")
     world.kubectl("delete", "limitrange", "small")
 
-    assert "maximum memory usage per Container is 256Mi" in message
     assert 1 == wait_ready(world)["attempt"]["number"]
 
 
@@ -203,10 +192,9 @@ def test_an_admission_policy(world: World, hub: FixtureHub) -> None:
     try:
         until(lambda: is_in_force(world), lambda: "the policy is not in force")
         fetch(world, hub)
-        message = wait_reason(world, "PodRejected")
+        wait_reason(world, "PodRejected", "no Jobs before the audit")
     finally:
         for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
             world.kubectl("delete", kind, world.namespace)
 
-    assert "no Jobs before the audit" in message
     assert 1 == wait_ready(world)["attempt"]["number"]
