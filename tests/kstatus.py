@@ -3,6 +3,7 @@
 Ported from the six rules that kubernetes.md 1.2 names; `status_of` is what those tools conclude from one object.
 """
 
+import re
 from typing import Any, Literal
 
 from modelfetch.core.conditions import PLAIN_REASONS
@@ -10,6 +11,7 @@ from modelfetch.reasons import Reason
 
 Verdict = Literal["Current", "InProgress", "Failed"]
 _REASONS = {*Reason, *PLAIN_REASONS}
+_NUMBER = re.compile(r"\d+")
 
 
 def status_of(generation: int, status: dict[str, Any]) -> Verdict:
@@ -61,7 +63,21 @@ def _check_step(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
             found.append(f"lastTransitionTime of {type_} moved without its status")
         if since > until:
             found.append(f"lastTransitionTime of {type_} goes back")
+        if _is_same_but_for_numbers(known, condition) and _attempt(before) == _attempt(after):
+            found.append(f"only a number changed in the message of {type_}: {condition['message']!r}")
     return found
+
+
+def _is_same_but_for_numbers(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Every watcher takes such a message for news for the sake of a number that is in the status, too."""
+    is_same = all(before[field] == after[field] for field in ("status", "reason", "observedGeneration"))
+    words = [_NUMBER.sub("0", said["message"]) for said in (before, after)]
+    return is_same and before["message"] != after["message"] and words[0] == words[1]
+
+
+def _attempt(status: dict[str, Any]) -> tuple[object, ...]:
+    attempt = status.get("attempt") or {}
+    return attempt.get("number"), attempt.get("failures"), status.get("artifact")
 
 
 def _check_one(status: dict[str, Any], generation: int | None) -> list[str]:

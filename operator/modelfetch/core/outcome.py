@@ -4,6 +4,7 @@ A report is believed because observe.py read it from a Pod of a Job that is ours
 published manifest's digest, not the exit code: a Pod that died after it published has published.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +24,8 @@ behind the one of Jobs. Bounded, as some never are (deleted by force, node lost)
 """
 _STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
 """What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
+_OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\.? preemption: |\.?$)", re.DOTALL)
+_COUNT = re.compile(r"\d+ ")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
@@ -121,7 +124,7 @@ def _not_started(pod: PodSeen) -> Obstacle | None:
     if pod.unschedulable is not None:
         is_storage = any(words in pod.unschedulable.lower() for words in _STORAGE_WORDS)
         reason = Reason.STORAGE_NOT_READY if is_storage else Reason.UNSCHEDULABLE
-        return Obstacle(reason, sanitise(pod.unschedulable))
+        return Obstacle(reason, sanitise(_without_counts(pod.unschedulable)))
     if pod.waiting_reason in _IMAGE_WORDS:
         return Obstacle(Reason.IMAGE_PULL_FAILED, sanitise(pod.waiting_message or pod.waiting_reason))
     if pod.complaint is not None:
@@ -131,6 +134,19 @@ def _not_started(pod: PodSeen) -> Obstacle | None:
         words = pod.waiting_message or pod.waiting_reason
         return Obstacle(_secret_problem(words) or Reason.POD_REJECTED, sanitise(words))
     return None
+
+
+def _without_counts(words: str) -> str:
+    """Return what the scheduler says without its numbers of nodes, and in an order that does not follow from them.
+
+    A cluster that grows or shrinks changes them every minute, and would each message with them.
+    """
+
+    def kinds(match: re.Match[str]) -> str:
+        parts = re.split(r", (?=\d+ )", match["why"])
+        return "no node is available: " + ", ".join(sorted(_COUNT.sub("", part, count=1) for part in parts))
+
+    return _OF_NODES.sub(kinds, words)
 
 
 def _secret_problem(words: str) -> Reason | None:

@@ -66,7 +66,7 @@ INVALID = said(look(spec_error="spec.source: wrong"))
 NO_STORE = said(look(store=None))
 NO_CLAIM = said(look(claim=None))
 UNSCHEDULABLE = running(phase="Pending", unschedulable="0/3 nodes are available: 3 Insufficient memory")
-LESS_UNSCHEDULABLE = running(phase="Pending", unschedulable="0/4 nodes are available: 4 Insufficient memory")
+UNSCHEDULABLE_NOW = running(phase="Pending", unschedulable="0/3 nodes are available: 3 Insufficient cpu")
 NO_SECRET = running(phase="Pending", complaint='secret "hub" not found')
 DOWN = said(failed(Reason.SOURCE_UNAVAILABLE))
 DOWN_AGAIN = said(failed(Reason.SOURCE_UNAVAILABLE, attempt=2, failures=1))
@@ -95,7 +95,7 @@ STEPS = {
     "a store without its claim": (NO_STORE, NO_CLAIM, []),
     "the store appears": (NO_STORE, STARTED, ["Started 1"]),
     "unschedulable": (STARTED, UNSCHEDULABLE, ["!Unschedulable 1"]),
-    "unschedulable in other words": (UNSCHEDULABLE, LESS_UNSCHEDULABLE, []),
+    "unschedulable in other words": (UNSCHEDULABLE, UNSCHEDULABLE_NOW, []),
     "scheduled, and no Secret": (UNSCHEDULABLE, NO_SECRET, ["!SecretNotFound 1"]),
     "a Secret appears": (NO_SECRET, running(), []),
     "an attempt fails": (RESOLVED, DOWN, ["!SourceUnavailable 1"]),

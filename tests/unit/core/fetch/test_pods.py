@@ -164,6 +164,28 @@ def test_what_keeps_a_pod_from_starting_is_said(pod, reason):
     assert "none" == decision.claim
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("0/3 nodes are available: 3 Insufficient memory.", "0/57 nodes are available: 57 Insufficient memory."),
+        (
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}. "
+            "preemption: 0/3 nodes are available: 1 No preemption victims found, 2 Preemption is not helpful.",
+            "0/30 nodes are available: 10 node(s) had untolerated taint {a: b}, 20 Insufficient cpu. "
+            "preemption: 0/30 nodes are available: 10 Preemption is not helpful, 20 No preemption victims found.",
+        ),
+    ],
+)
+def test_a_cluster_that_grows_is_no_news(before, now):
+    """The scheduler counts its nodes in each message, and lists its reasons by these counts: the status does not."""
+    first, later = (
+        decide(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase="Pending", unschedulable=words)}))
+        for words in (before, now)
+    )
+
+    assert first.status == later.status
+
+
 def test_a_refused_job_is_explained_in_the_servers_words():
     """A quota or an admission rule becomes PodRejected with what the API server said."""
     decision = decide(looks.look(refusal="exceeded quota: pods=0"))
