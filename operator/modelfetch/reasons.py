@@ -297,8 +297,8 @@ TABLE: dict[Reason, Row] = {
     Reason.POD_REJECTED: Row(
         _WAIT,
         52,
-        "The API server refuses the Job or its Pod, another's Job has its name, or the node cannot make the container.",
-        "Lift what the message names: a quota, a policy, an admission rule, a network that is not ready.",
+        "The API server refuses the Job, its end or its Pod, another's Job has its name, or the node cannot make it.",
+        "Lift what the message names: a quota, a policy, a right that the operator lacks, a network that is not ready.",
     ),
     Reason.UNSCHEDULABLE: Row(
         _WAIT,

@@ -266,3 +266,8 @@ class ModelFetchStatus(StatusModel):
     display: Display | None = Field(
         default=None, description="Text for the columns of kubectl get.", examples=[{"progress": "45%"}]
     )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it says Ready, of whatever spec."""
+        return any(condition.type == "Ready" and condition.status == "True" for condition in self.conditions)

@@ -22,7 +22,7 @@ _WEBHOOK_FAILED = "failed calling webhook"
 
 
 class Refused(Exception):
-    """The API server will not have this Job as things are: quota, policy, admission, or a foreign Job of its name."""
+    """The API server will not have it as things are: quota, policy, admission, a foreign Job of the name, no right."""
 
     def __init__(self, why: str, *, was_there: bool = False) -> None:
         """`was_there` where it had made the Job, whose Pod may have started."""
@@ -52,10 +52,16 @@ class Applier:
 
     async def act(self, namespace: str, action: Action) -> None:
         """Carry out one action; raises Refused, or KubeError where the outcome is unknown or worth another try."""
-        if isinstance(action, DeleteJob):
-            await self._delete(namespace, action.name, action.uid)
-        else:
+        if not isinstance(action, DeleteJob):
             await self._create(namespace, action)
+            return
+        try:
+            await self._delete(namespace, action.name, action.uid)
+        except KubeError as error:
+            self._deleted.discard(action.uid)
+            if not error.is_forbidden:
+                raise
+            raise Refused(sanitise(error.message)) from None
 
     async def _delete(self, namespace: str, name: str, uid: str) -> None:
         """Its Pods end first: while the Job is there, no other is made under its name."""

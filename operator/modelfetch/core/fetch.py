@@ -43,7 +43,7 @@ def decide(wanted: Wanted, observed: Observed, settings: Settings) -> FetchDecis
     for check in CHECKS:
         decision = check(look)
         if decision is not None:
-            return _with_clean_up(look, decision)
+            return _with_refusal(look, _with_clean_up(look, decision))
     raise AssertionError("unreachable: the last check always speaks")
 
 
@@ -54,6 +54,18 @@ def _with_clean_up(look: Look, decision: FetchDecision) -> FetchDecision:
     if claim != "active" and any(job.result == "Running" for job in look.older_jobs):
         claim = "active"
     return replace(decision, actions=deletes + decision.actions, claim=claim)
+
+
+def _with_refusal(look: Look, decision: FetchDecision) -> FetchDecision:
+    """Where a Job may not be deleted, that is told in place of what comes after its end; it keeps its slot.
+
+    Of what was published nothing new is said meanwhile: the Job that stays would report it again.
+    """
+    ends = any(isinstance(action, DeleteJob) for action in decision.actions)
+    if look.seen.refusal is None or not ends or decision.status is None or decision.status.is_ready:
+        return decision
+    told = _blocked(look, Reason.POD_REJECTED, look.seen.refusal, artifact=look.status.artifact)
+    return replace(told, claim=decision.claim)
 
 
 # --- the checks, in order -------------------------------------------------------------------------------------------

@@ -118,9 +118,8 @@ class Look:
     @cached_property
     def is_ready(self) -> bool:
         """True when the artifact that the status names is the one of this very spec, on the volume of its store."""
-        ready = any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
         artifact = self.status.artifact
-        if not ready or artifact is None or self.attempt.number == 0:
+        if not self.status.is_ready or artifact is None or self.attempt.number == 0:
             return False
         place = f"models/{self.meta.namespace}/{self.meta.name}/"
         return self.volume is None or artifact.uri.startswith(self.volume + place)

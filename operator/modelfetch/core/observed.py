@@ -156,7 +156,7 @@ class Observed:
     """One look at everything about one ModelFetch.
 
     `spec_error` is what the stored spec breaks, where it does not even parse (an older CRD let it through); `fetch`
-    then has defaults in place of its spec. `refusal` is the API server's answer to the last try to create the Job.
+    then has defaults in place of its spec. `refusal` is the API server's answer where a Job was to be made or deleted.
     """
 
     now: datetime

@@ -218,3 +218,33 @@ def test_an_attempt_is_told_of_whatever_came_after_it(edit):
     decision = decide(looks.look(looks.fetch(edit), jobs=(looks.job(),), pods={"job-1": looks.pod()}))
 
     assert looks.job().name == decision.status.attempt.job_name
+
+
+@pytest.mark.parametrize("edit", [{"suspend": True}, {"files": {"include": ["*.json"]}}])
+def test_a_job_that_may_not_be_deleted_is_told(edit):
+    """In the server's words, in place of what its end is waited for; it runs on, so that it keeps its slot."""
+    running = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+    refused = decide(replace(looks.with_spec(running, **edit), refusal='cannot delete resource "jobs"'))
+
+    assert ("True", "PodRejected") == condition(refused, "Reconciling")
+    assert 'cannot delete resource "jobs"' in refused.status.last_error.message
+    assert "active" == refused.claim
+
+
+def test_what_is_gone_stays_told_where_the_job_that_published_it_may_not_be_deleted():
+    """Its report would make the fetch Ready again: so nothing is said of the artifact until that Job has gone."""
+    lost = replace(looks.ready(), is_lost=True, refusal="forbidden")
+    first = looks.after(lost)
+    again = decide(first)
+
+    assert [("False", "PodRejected")] * 2 == [condition(decide(lost), "Ready"), condition(again, "Ready")]
+    assert first.fetch.status.artifact == again.status.artifact == lost.fetch.status.artifact
+
+
+def test_what_is_ready_stays_so_where_its_job_may_not_be_deleted():
+    """A background attempt that takes the place of the finished one says what it is refused in the log."""
+    asked = looks.ready()
+    meta = asked.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})
+    seen = replace(asked, fetch=asked.fetch.model_copy(update={"metadata": meta}), refusal="forbidden")
+
+    assert ("True", "Available") == condition(decide(seen), "Ready")
