@@ -10,7 +10,10 @@ import pytest
 import trustme
 from hypothesis import HealthCheck, settings
 
-from tests.leftovers import _run_leaves_nothing_behind, _test_leaves_nothing_behind
+# So an assertion says what it compared, wherever it stands.
+pytest.register_assert_rewrite(*(f"tests.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*")))
+
+from tests.leftovers import _run_leaves_nothing_behind, _test_leaves_nothing_behind  # noqa: E402 - that comes first
 
 __all__ = ["_run_leaves_nothing_behind", "_test_leaves_nothing_behind"]
 

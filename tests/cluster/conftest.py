@@ -11,7 +11,7 @@ import fcntl
 import os
 import secrets
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,10 +22,10 @@ from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection, from_kubeconfig
 from modelfetch.kube.objects import Resource
-from tests.cluster import operator_process, shared
+from tests.cluster import operator_process, rights, shared
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.rights import refused
-from tests.cluster.world import World, new_world
+from tests.cluster.oracles import expect_all_holds
+from tests.cluster.world import World, new_world, with_token
 
 Result = TypeVar("Result")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -59,6 +59,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test that has the operator for itself ends with all that has to hold when its faults are over."""
+    world, operator = (pyfuncitem.funcargs.get(name) for name in ("unmanned", "operator"))
+    since = rights.now(world.summary) if isinstance(world, World) else 0
+    result = yield
+    if isinstance(world, World) and isinstance(operator, OperatorProcess):
+        for end in operator.at_end:
+            end()
+        expect_all_holds(world, operator, since)
+    return result
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Summary]:
     """Control plane, CRDs and RBAC; every request is in logs/audit.jsonl."""
@@ -86,7 +99,7 @@ def unmanned_cluster() -> Iterator[Summary]:
 
 def expect_nothing_refused(summary: Summary) -> None:
     """Whatever all tests had the operator do, it asked for nothing that deploy/rbac.yaml does not grant."""
-    assert [] == refused(summary)
+    assert [] == rights.refused(summary)
 
 
 @pytest.fixture
@@ -95,7 +108,7 @@ def unmanned(unmanned_cluster: Summary, tmp_path: Path) -> Iterator[World]:
     with (Path(shared.__file__).parent / "recorder.py").open() as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         with new_world(unmanned_cluster, tmp_path / "volume") as world:
-            yield world
+            yield with_token(world)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The operator as a child process of a test, on a cluster that has none: started, killed, started again.
 
-Comes in: a cluster `--without operator`. Goes out: `OperatorProcess`, which runs the very command of `make up` with the
-rights of deploy/. The end of its fixture leaves no process.
+Comes in: a cluster `--without operator`. Goes out: `OperatorProcess`, which runs the command of `make up` with the
+rights of deploy/, by way of operator_main.py. The end of its fixture leaves no process.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from modelfetch.devcluster import programs
@@ -20,11 +21,13 @@ from modelfetch.devcluster.state import find_state
 from modelfetch.devcluster.summary import Summary
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import from_kubeconfig
+from tests.cluster import operator_main, resyncing_operator
 from tests.cluster.world import until
 
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
 """As whom the API server knows it."""
 _RUNS = "the operator runs"
+_PROGRAM = "modelfetch.controller"
 
 
 def probe(port: int, within_s: float = 5.0) -> tuple[int, str]:
@@ -50,6 +53,10 @@ class OperatorProcess:
         self.kubeconfig = programs.kubeconfig_of(state, programs.OPERATOR)
         self.command = programs.operator_command(state, None, identity)
         """What `start` runs; a test may add flags, of which the last of a name counts."""
+        self._program = self.command.index(_PROGRAM)
+        self.command[self._program] = operator_main.__name__
+        self.at_end: list[Callable[[], object]] = []
+        """What ends a test's faults, before all that has to hold when they are over is looked at."""
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         log.touch()
@@ -59,6 +66,10 @@ class OperatorProcess:
                 await write_account_kubeconfig(kube, plane, self.kubeconfig, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
 
         asyncio.run(write())
+
+    def list_often(self) -> None:
+        """From its next start on it lists everything every few seconds."""
+        self.command[self._program] = resyncing_operator.__name__
 
     def start(self) -> None:
         """Start it; nothing is known of it yet."""
@@ -74,6 +85,12 @@ class OperatorProcess:
     def wait_running(self) -> None:
         """Return when it takes in events."""
         until(lambda: _RUNS in self.said(), self.said)
+
+    def look_at_everybody(self) -> None:
+        """Return when it has listed everything again, and looked at each object since."""
+        before = self.said().count(operator_main.LOOKED)
+        self.signal(signal.SIGUSR1)
+        until(lambda: self.said().count(operator_main.LOOKED) > before, self.said)
 
     def run_for(self, seconds: float) -> None:
         """Let it work for some time; fails where it ends by itself."""
@@ -116,9 +133,9 @@ class OperatorProcess:
         resource.prlimit(self._process.pid, what, (has + left, has + left))
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
+        """Send it a signal, if it was not killed."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def wait_ended(self, within_s: float = 30.0) -> int:
         """Return the exit code with which it ends by itself."""

@@ -2,24 +2,34 @@
 
 import hashlib
 from collections import Counter
+from typing import NamedTuple
 
 from modelfetch.core.store import inventory
-from tests.cluster.world import World, until
+from tests.cluster.world import Object, World, until
 
 
-def attempts(world: World) -> Counter[tuple[str, str, str]]:
-    """Return how many fetch Jobs were ever created for each attempt: fetch, spec, number."""
-    world.recorder.catch_up(world.all("jobs"))
-    jobs = [versions[0]["metadata"] for versions in world.recorder.by_uid("Job").values()]
-    return Counter(
-        (
-            job["annotations"]["modelfetch.io/fetch-name"],
-            job["annotations"]["modelfetch.io/spec-hash"],
-            job["labels"]["modelfetch.io/attempt"],
-        )
-        for job in jobs
-        if job["labels"]["modelfetch.io/task"] == "fetch"
-    )
+class Attempt(NamedTuple):
+    """Which attempt a Job was made for; `uid` is of the fetch, whose name another one may have had before."""
+
+    uid: str
+    fetch: str
+    spec: str
+    number: str
+
+
+def attempts(world: World) -> Counter[Attempt]:
+    """Return how many fetch Jobs were ever seen for each attempt."""
+    there = world.all("jobs")
+    world.recorder.catch_up(there)
+    bodies = [*there, *(versions[0] for versions in world.recorder.by_uid("Job").values())]
+    jobs = {body["metadata"]["uid"]: body["metadata"] for body in bodies}.values()
+    return Counter(_attempt(job) for job in jobs if job["labels"]["modelfetch.io/task"] == "fetch")
+
+
+def _attempt(job: Object) -> Attempt:
+    labels, notes = job["labels"], job["annotations"]
+    name, spec = notes["modelfetch.io/fetch-name"], notes["modelfetch.io/spec-hash"]
+    return Attempt(labels["modelfetch.io/fetch"], name, spec, labels["modelfetch.io/attempt"])
 
 
 def left_by(world: World) -> set[str]:
@@ -50,9 +60,9 @@ def expect_right_bytes(world: World) -> None:
 
 def expect_one_attempt_each(world: World, *names: str) -> None:
     """Each of these was published by the only Job that there ever was for it, and left no private file."""
-    made = attempts(world)
+    made = [(attempt.fetch, attempt.number) for attempt in attempts(world).elements()]
 
-    assert sorted((name, "1") for name in names) == sorted((name, number) for name, _, number in made.elements())
+    assert sorted((name, "1") for name in names) == sorted(made)
     assert [] == [name for name in names if not (world.published(name) / "model.safetensors").exists()]
     until(lambda: not left_by(world), lambda: f"private files stay: {left_by(world)}")
     assert [] == list((world.volume / "trash").iterdir())

@@ -26,9 +26,10 @@ _LIFE_S = 1800
 
 
 class Recorder:
-    """What was seen so far; filled by a thread of its own."""
+    """What was seen so far; filled by threads of its own, or nothing where the API server itself is taken away."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, watches: bool = False) -> None:
+        self._watches = watches
         self._versions: list[Object] = []
         self._arrived = threading.Condition()
         self.problem: Exception | None = None
@@ -50,6 +51,11 @@ class Recorder:
         with self._arrived:
             return [body for body in self._versions if body["kind"] == kind]
 
+    def texts(self) -> list[str]:
+        """Return all versions of all objects as JSON."""
+        with self._arrived:
+            return [json.dumps(body) for body in self._versions]
+
     def by_uid(self, kind: str) -> dict[str, list[Object]]:
         """Return the versions of each object: two that had one name, one after the other, are two."""
         found: dict[str, list[Object]] = {}
@@ -58,7 +64,9 @@ class Recorder:
         return found
 
     def catch_up(self, objects: list[Object]) -> None:
-        """Return when these versions, or later ones, have arrived; fails where they do not."""
+        """Return when these versions, or later ones, have arrived where anything does; fails where they do not."""
+        if not self._watches:
+            return
         wanted = {body["metadata"]["uid"]: int(body["metadata"]["resourceVersion"]) for body in objects}
 
         def has_all() -> bool:
@@ -75,7 +83,7 @@ class Recorder:
 @contextlib.contextmanager
 def recording(connection: Connection, namespace: str, kinds: tuple[Resource, ...]) -> Iterator[Recorder]:
     """Yield a recorder that takes in everything of these kinds until the block ends."""
-    recorder = Recorder()
+    recorder = Recorder(watches=True)
     watches = [_Watch(recorder, connection, kind, namespace) for kind in kinds]
     for watch in watches:
         watch.start()

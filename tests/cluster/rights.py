@@ -11,6 +11,7 @@ from typing import Any
 
 from modelfetch.devcluster.parts import OPERATOR_ACCOUNT
 from modelfetch.devcluster.summary import Summary
+from tests.api_faults.call import WRITES
 from tests.cluster.chart import manifests, of_kind
 from tests.cluster.operator_process import ACCOUNT
 
@@ -26,6 +27,7 @@ class Call:
 
     right: Right
     namespace: str | None
+    name: str | None
     decision: str
     uri: str
 
@@ -53,9 +55,19 @@ def granted_beside_it() -> set[Right]:
     return rights(lease["rules"])
 
 
-def calls_of(summary: Summary) -> list[Call]:
-    """Return every request that the operator of this cluster has made, discovery left out."""
-    return list(_calls(summary, ""))
+def calls_of(summary: Summary, since: int = 0) -> list[Call]:
+    """Return every request that operators of this cluster have made, discovery left out; `since` comes of `now`."""
+    return list(_calls(summary, "", since))
+
+
+def writes_of(summary: Summary, since: int = 0) -> list[Call]:
+    """Return what operators of this cluster have written, their Lease left out."""
+    return [call for call in calls_of(summary, since) if call.right[2] in WRITES and call.right[1] != "leases"]
+
+
+def now(summary: Summary) -> int:
+    """Return the place in the audit log behind all that was asked so far."""
+    return _log(summary).stat().st_size
 
 
 def refused(summary: Summary) -> list[str]:
@@ -63,13 +75,18 @@ def refused(summary: Summary) -> list[str]:
     return [f"{call.right} at {call.uri}" for call in _calls(summary, _REFUSED) if call.decision != "allow"]
 
 
-def _calls(summary: Summary, holding: str) -> Iterator[Call]:
-    with (Path(summary.logs) / "audit.jsonl").open() as lines:
+def _log(summary: Summary) -> Path:
+    return Path(summary.logs) / "audit.jsonl"
+
+
+def _calls(summary: Summary, holding: str, since: int = 0) -> Iterator[Call]:
+    with _log(summary).open("rb") as lines:
+        lines.seek(since)
         for line in lines:
-            event = json.loads(line) if holding in line else {}
+            event = json.loads(line) if holding.encode() in line else {}
             about = event.get("objectRef")
             if about and event["user"]["username"] == ACCOUNT:
                 resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
                 right = (about.get("apiGroup", ""), resource, event["verb"])
                 decision = event["annotations"]["authorization.k8s.io/decision"]
-                yield Call(right, about.get("namespace"), decision, event["requestURI"])
+                yield Call(right, about.get("namespace"), about.get("name"), decision, event["requestURI"])

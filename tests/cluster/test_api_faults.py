@@ -36,7 +36,7 @@ from tests.api_faults.rules import Match, Phase, Plan, Rule
 from tests.api_faults.serving import Certificate
 from tests.cluster.operator_process import OperatorProcess, probe
 from tests.cluster.outcome import expect_one_attempt_each, wait_settled
-from tests.cluster.world import Object, World, condition, model_fetch, repo, until
+from tests.cluster.world import Object, World, condition, repo, slow, until
 
 KIB = 1 << 10
 NAMES = tuple(f"m{number}" for number in range(9))
@@ -73,14 +73,16 @@ class Ground:
         self.proxy.plan.add(*rules)
 
     def fetch(self, *names: str, meeting: int = 1) -> None:
-        """Start the operator and have these fetched, all at once: each by one Job, and without another operator.
+        """Start the operator and have these fetched: each by one Job, and without another operator.
 
         Each rule of the plan meets at least `meeting` requests on the way.
         """
         meta = {"apiVersion": "modelfetch.io/v1alpha1", "kind": "ModelStore", "metadata": {"name": "default"}}
         store = {**meta, "spec": {"claimName": "models", "slots": len(names)}}
         self.operator.start_and_wait()
-        self.world.apply(store, *(model_fetch(name, repo(self.hub, f"acme/{name}")) for name in names))
+        self.world.apply(store)
+        for name in names:
+            self.world.fetch(name, repo(self.hub, f"acme/{name}"))
         until(lambda: self._phases() == dict.fromkeys(names, "Ready"), lambda: f"{self._phases()}")
         self.expect_no_trace(*names)
         assert [] == [count for count in self.proxy.plan.met() if count < meeting], self.proxy.plan.met()
@@ -119,6 +121,7 @@ def ground(
         both = replace(way, ca_pem=f"{way.ca_pem}{successor.cert_pem.bytes().decode()}")
         kubeconfig = write_proxied_kubeconfig(tmp_path / "proxied", both, identity)
         operator.command += ["--kubeconfig", str(kubeconfig), "--namespace", unmanned.namespace]
+        operator.at_end.append(proxy.plan.clear)
         yield Ground(unmanned, operator, proxy, hub, certificate)
         log.warning("the plan was %s", proxy.plan.line())
         operator.kill()
@@ -188,6 +191,38 @@ def test_f18_a_right_that_is_gone_for_a_while(ground):
     assert 'cannot create resource "jobs"' in next(c["message"] for c in refused["conditions"] if c["type"] == "Ready")
     assert tries <= 3
     ground.expect_no_trace("m0")
+
+
+def test_f18_a_right_to_end_a_job_that_is_gone_for_a_while(ground):
+    """An edit in mid-download waits for the Job that may not be deleted, and says so in the server's words."""
+    words = 'jobs.batch is forbidden: User "operator" cannot delete resource "jobs"'
+    ground.plan(Rule(Match("delete", "jobs"), Answer(403, message=words), times=None))
+    slow(ground.hub, 10_000)
+    ground.operator.start_and_wait()
+    ground.world.fetch("m0", repo(ground.hub, "acme/m0"))
+    ground.world.wait_phase("m0", "Downloading")
+    ground.world.fetch("m0", repo(ground.hub, "acme/m1"))
+    ground.hub.rules.clear()
+    refused = ground.world.wait("m0", lambda status: condition(status, "Ready") == ("False", "PodRejected"))
+    ground.proxy.plan.clear()
+    ground.world.wait_phase("m0", "Ready")
+
+    assert words in refused["lastError"]["message"]
+
+
+def test_f18_other_rights_that_are_gone_for_a_while(ground):
+    """To write a status, to read a claim or a log, to post an Event: nothing waits longer than for the right."""
+    for verb, resource in (
+        ("patch", "modelfetches/status"),
+        ("patch", "modelstores/status"),
+        ("get", "persistentvolumeclaims"),
+        ("get", "pods/log"),
+        ("create", "events"),
+    ):
+        words = f'{resource} is forbidden: User "operator" cannot {verb}'
+        ground.plan(Rule(Match(verb, resource), Answer(403, message=words), times=2))
+    slow(ground.hub, 30_000)
+    ground.fetch("m0", "m1")
 
 
 def test_f14_answers_that_are_late(ground):
@@ -269,9 +304,9 @@ def test_f28_revisions_that_are_too_old(ground):
 
 def test_f29_watches_that_fall_silent(ground):
     """They stay open and bring nothing: lists show what has changed, and who asks whether it lives is told no."""
-    command, port = ground.operator.command, free_port()
-    command[command.index("modelfetch.controller")] = "tests.cluster.resyncing_operator"
-    command += ["--probe-port", str(port)]
+    port = free_port()
+    ground.operator.list_often()
+    ground.operator.command += ["--probe-port", str(port)]
     ground.plan(*(Rule(Match("watch", kind), Silence(1), times=None) for kind in WATCHED))
     ground.fetch("m0", "m1")
 
@@ -310,8 +345,7 @@ def test_f32_events_that_come_late_or_twice(ground):
 
 def test_f31_events_that_are_lost(ground):
     """Of each fetch another event, and of its Job and of its Pod; the next full list shows what it would have told."""
-    command = ground.operator.command
-    command[command.index("modelfetch.controller")] = "tests.cluster.resyncing_operator"
+    ground.operator.list_often()
     for number, name in enumerate(NAMES[:8], 1):
         ground.plan(*(Rule(Match("watch", kind, name), Lose(number)) for kind in ("modelfetches", "jobs", "pods")))
     ground.fetch(*NAMES[:8])
@@ -325,8 +359,7 @@ def test_f33_answers_from_an_older_revision(ground):
 
     Nothing is made twice, and nothing is removed that is there.
     """
-    command = ground.operator.command
-    command[command.index("modelfetch.controller")] = "tests.cluster.resyncing_operator"
+    ground.operator.list_often()
     for kind, back in zip(WATCHED, (2, 4, 6, 8), strict=True):
         ground.plan(
             Rule(Match("list", kind), TimeTravel(back), nth=3, every=2, times=None),

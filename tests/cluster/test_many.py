@@ -18,7 +18,7 @@ from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import from_kubeconfig
 from modelfetch.kube.objects import MODELFETCHES
-from tests.cluster.operator_process import ACCOUNT
+from tests.cluster.rights import writes_of
 from tests.cluster.world import Object, World, model_fetch, repo, until
 
 MANY = 200
@@ -125,17 +125,11 @@ def most_pods(world: World, store_name: str) -> int:
     return most
 
 
-def writes_of_operator(world: World) -> Counter[str]:
+def writes_of_operator(world: World) -> Counter[str | None]:
     """Return the operator's writes by what they are about: a ModelFetch by its name, anything else by its kind."""
-    found: Counter[str] = Counter()
-    with (Path(world.summary.logs) / "audit.jsonl").open() as lines:
-        for line in lines:
-            event = json.loads(line)
-            about = event.get("objectRef") or {}
-            ours = event["user"]["username"] == ACCOUNT and about.get("namespace") == world.namespace
-            if ours and event["verb"] not in ("get", "list", "watch"):
-                found[about["name"] if about["resource"] == "modelfetches" else about["resource"]] += 1
-    return found
+    calls = [call for call in writes_of(world.summary) if call.namespace == world.namespace]
+    kinds = [call.right[1].partition("/")[0] for call in calls]
+    return Counter(call.name if kind == "modelfetches" else kind for call, kind in zip(calls, kinds, strict=True))
 
 
 def wait_for_events(world: World) -> list[Object]:

@@ -151,7 +151,7 @@ def world_store(world: World) -> Object:
 def expect_no_needless_work(world: World, hub: FixtureHub) -> None:
     """No attempt has two Jobs, no fetch has more attempts than its story has, no bytes come twice."""
     made = attempts(world)
-    by_fetch = Counter(name for name, _, _ in made)
+    by_fetch = Counter(attempt.fetch for attempt in made)
 
     assert set(made.values()) == {1}, made
     assert [] == [name for name, count in by_fetch.items() if count not in ATTEMPTS.get(name, (1,))], by_fetch

@@ -6,6 +6,7 @@ running operator, process node and fetcher. So no watch of the test's own tells 
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,12 +21,14 @@ from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.devcluster.parts import OPERATOR_NAMESPACE, Parts
 from modelfetch.devcluster.workspace import Workspace
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
+from tests.cluster import rights
 from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.oracles import expect_all_holds
 from tests.cluster.outcome import left_by, wait_settled
 from tests.cluster.plane import ETCD, SERVER, Plane
 from tests.cluster.recorder import Recorder
 from tests.cluster.shared import cluster_name
-from tests.cluster.world import Object, World, make_world, repo, slow, until
+from tests.cluster.world import Object, World, make_world, repo, slow, until, with_token
 
 CRDS = Path(__file__).parents[2] / "crds"
 MIB = 1 << 20
@@ -116,14 +119,17 @@ def hub() -> Iterator[FixtureHub]:
 
 
 @pytest.fixture
-def ground(hub: FixtureHub, tmp_path: Path) -> Iterator[Ground]:
-    """The cluster, its operator and whatever they left are gone afterwards."""
-    parts = Parts(hub=False, operator=False)
+def unmanned(tmp_path: Path) -> Iterator[World]:
+    """A namespace of a cluster of its own, of which nothing is left afterwards."""
+    parts = Parts(hub=False, operator=False, audit=True)
     with cluster(cluster_name("outage"), parts, os.environ, datetime.now(UTC), print) as summary:
-        world = make_world(summary, Workspace("outage", tmp_path / "volume"), Recorder())
-        operator = OperatorProcess(summary, tmp_path / "operator.log")
-        yield Ground(world, operator, Plane(summary), hub)
-        operator.kill()
+        yield with_token(make_world(summary, Workspace("outage", tmp_path / "volume"), Recorder()))
+
+
+@pytest.fixture
+def ground(unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> Ground:
+    """The operator has not started yet."""
+    return Ground(unmanned, operator, Plane(unmanned.summary), hub)
 
 
 @pytest.fixture
@@ -231,21 +237,27 @@ def test_f26_a_fetch_that_was_deleted_since_the_backup(ground, waiting, tmp_path
         return "modelfetch.io/check-published" not in (_lease(ground.world).get("annotations") or {})
 
     until(asks_no_more, lambda: str(_lease(ground.world)))
+    for replica in (waiting, ground.operator):
+        if replica.is_running():
+            replica.signal(signal.SIGTERM)
+            replica.wait_ended()
 
 
 def test_f96_the_namespace_goes_in_mid_download(ground, tmp_path):
     """It is gone with all that was in it: nothing of ours holds it, and other namespaces see nothing of that."""
+    since = rights.now(ground.world.summary)
     ground.download("a")
     pid = ground.operator.pid
     ground.world.kubectl("delete", "namespace", ground.world.namespace, "--timeout=60s")
     ground.hub.rules.clear()
     elsewhere = replace(
-        ground, world=make_world(ground.world.summary, Workspace("f96", tmp_path / "other"), Recorder())
+        ground, world=with_token(make_world(ground.world.summary, Workspace("f96", tmp_path / "other"), Recorder()))
     )
     elsewhere.fetch("a")
 
     elsewhere.expect_published_once("a")
     assert pid == ground.operator.pid
+    expect_all_holds(elsewhere.world, ground.operator, since)
 
 
 def test_f96_the_definitions_go_in_mid_download(ground):

@@ -1,16 +1,26 @@
 """Two operators on one API server: one leads, the other takes over, whatever becomes of the first."""
 
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import BAD_REQUEST
 from pathlib import Path
 
 import pytest
+import trustme
 
 from modelfetch.core.lease import LEASE_S
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.devcluster.parts import OPERATOR_NAMESPACE
+from modelfetch.kube.connection import from_kubeconfig
+from tests.api_faults.call import WRITES
+from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
+from tests.api_faults.record import Log
+from tests.api_faults.rules import Plan
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.world import World, repo, until
 
@@ -26,17 +36,76 @@ def hub() -> Iterator[FixtureHub]:
         yield made
 
 
+@dataclass(frozen=True)
+class Replica:
+    """An operator, and what passed on its own way to the API server."""
+
+    operator: OperatorProcess
+    log: Log
+
+    def revisions(self) -> list[int]:
+        """Return those that it has led to: of all that it has written, its Lease among it."""
+        written = (record for record in self.log.records() if record.call.verb in WRITES)
+        return [record.revision for record in written if record.revision and record.status < BAD_REQUEST]
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """`first` leads, `second` waits to."""
+
+    world: World
+    hub: FixtureHub
+    first: Replica
+    second: Replica
+    tell: Callable[[str], None]
+
+    def fetch(self, name: str) -> None:
+        """Have a model fetched, whole and once."""
+        self.world.fetch(name, repo(self.hub))
+        assert 1 == self.world.wait_phase(name, "Ready")["attempt"]["number"]
+
+    def wait_taken_over(self, what: str, within_s: float) -> None:
+        """Return once the second works; what it took, from now on, is told at the end of the run."""
+        began, said = time.monotonic(), self.second.operator.said
+        until(lambda: "the operator runs" in said(), said, within_s)
+        self.tell(f"replicas: the next one works {time.monotonic() - began:.1f} s after {what}")
+
+    def expect_one_after_the_other(self) -> None:
+        """Both have written, and what the first wrote last was before anything that the second wrote."""
+        assert max(self.first.revisions()) < min(self.second.revisions())
+
+
 @pytest.fixture
-def replicas(unmanned: World, tmp_path: Path) -> Iterator[tuple[OperatorProcess, OperatorProcess]]:
-    """The operator that leads, and one that waits to."""
-    first, second = (OperatorProcess(unmanned.summary, tmp_path / f"{name}.log", name) for name in ("first", "second"))
-    first.start_and_wait()
-    second.start()
-    until(lambda: "waits to lead" in second.said(), second.said)
-    yield first, second
-    first.kill()
-    second.kill()
+def replicas(
+    unmanned: World,
+    operator: OperatorProcess,
+    hub: FixtureHub,
+    authority: trustme.CA,
+    tell: Callable[[str], None],
+    tmp_path: Path,
+) -> Iterator[Replicas]:
+    """`operator` is the second: the one that works in the end."""
+    first = OperatorProcess(unmanned.summary, tmp_path / "first.log", "first")
+    with way_of_its_own(first, authority, tmp_path) as before, way_of_its_own(operator, authority, tmp_path) as after:
+        first.start_and_wait()
+        operator.start()
+        until(lambda: "waits to lead" in operator.said(), operator.said)
+        operator.at_end.append(lambda: first.signal(signal.SIGTERM))
+        yield Replicas(unmanned, hub, Replica(first, before), Replica(operator, after), tell)
+        first.kill()
+        operator.kill()
     unmanned.kubectl("delete", "lease", "modelfetch-operator", "-n", OPERATOR_NAMESPACE)
+
+
+@contextmanager
+def way_of_its_own(operator: OperatorProcess, authority: trustme.CA, folder: Path) -> Iterator[Log]:
+    """Lead an operator that has not started yet by a proxy; yield what passes there."""
+    identity = from_kubeconfig(operator.kubeconfig)
+    proxy = Proxy(identity, Plan())
+    with proxied(proxy, authority) as way:
+        path = folder / f"way-{way.server.rpartition(':')[2]}"
+        operator.command += ["--kubeconfig", str(write_proxied_kubeconfig(path, way, identity))]
+        yield proxy.log
 
 
 def lease(world: World, field: str) -> str:
@@ -45,55 +114,49 @@ def lease(world: World, field: str) -> str:
     return world.kubectl("get", "lease", "modelfetch-operator", *where)
 
 
-def fetch_one(world: World, hub: FixtureHub) -> None:
-    """Have a model fetched, whole and once."""
-    world.fetch("model", repo(hub))
-    assert 1 == world.wait_phase("model", "Ready")["attempt"]["number"]
-
-
-def test_the_one_that_waits_writes_nothing(replicas: tuple[OperatorProcess, OperatorProcess], unmanned, hub) -> None:
+def test_the_one_that_waits_writes_nothing(replicas: Replicas) -> None:
     """It is ready to lead, and leaves the work to the one that does."""
-    _, second = replicas
-    fetch_one(unmanned, hub)
+    replicas.fetch("model")
 
-    assert "the operator runs" not in second.said()
-    assert "first" == lease(unmanned, "holderIdentity")
+    assert "the operator runs" not in replicas.second.operator.said()
+    assert "first" == lease(replicas.world, "holderIdentity")
+    assert [] == replicas.second.revisions()
 
 
-def test_a_killed_leader_is_followed(replicas: tuple[OperatorProcess, OperatorProcess], unmanned, hub) -> None:
+def test_a_killed_leader_is_followed(replicas: Replicas) -> None:
     """Its Lease gets old, and what came meanwhile is found."""
-    first, second = replicas
-    before = int(lease(unmanned, "leaseTransitions"))  # whoever used this cluster before may have left a Lease
-    first.kill()
-    unmanned.fetch("model", repo(hub))
-    until(lambda: "the operator runs" in second.said(), second.said, TAKES_OVER_S)
-    fetch_one(unmanned, hub)
+    before = int(lease(replicas.world, "leaseTransitions"))  # whoever used this cluster before may have left a Lease
+    replicas.first.operator.kill()
+    replicas.world.fetch("model", repo(replicas.hub))
+    replicas.wait_taken_over("a kill of the one that led", TAKES_OVER_S)
+    replicas.fetch("model")
 
-    assert ("second", str(before + 1)) == (lease(unmanned, "holderIdentity"), lease(unmanned, "leaseTransitions"))
+    now = lease(replicas.world, "holderIdentity"), lease(replicas.world, "leaseTransitions")
+    assert ("operator", str(before + 1)) == now
+    replicas.expect_one_after_the_other()
 
 
-def test_a_leader_that_ends_in_good_order_is_followed_at_once(
-    replicas: tuple[OperatorProcess, OperatorProcess], unmanned, hub
-) -> None:
+def test_a_leader_that_ends_in_good_order_is_followed_at_once(replicas: Replicas) -> None:
     """It blanks the Lease: nobody waits until that is old, and the exit code is a good one."""
-    first, second = replicas
-    first.signal(signal.SIGTERM)
-    until(lambda: "the operator runs" in second.said(), second.said, LEASE_S - 1.0)
+    replicas.first.operator.signal(signal.SIGTERM)
+    replicas.wait_taken_over("the end in good order of the one that led", LEASE_S - 1.0)
 
-    assert 0 == first.wait_ended()
-    fetch_one(unmanned, hub)
+    assert 0 == replicas.first.operator.wait_ended()
+    replicas.fetch("model")
+    replicas.expect_one_after_the_other()
 
 
-def test_a_leader_that_slept_leads_no_more(replicas: tuple[OperatorProcess, OperatorProcess], unmanned, hub) -> None:
+def test_a_leader_that_slept_leads_no_more(replicas: Replicas) -> None:
     """It wakes when another one leads: it writes nothing, says why and ends, to be started again."""
-    first, second = replicas
-    unmanned.fetch("model", repo(hub))
+    first = replicas.first.operator
+    replicas.world.fetch("model", repo(replicas.hub))
     first.signal(signal.SIGSTOP)
-    until(lambda: "the operator runs" in second.said(), second.said, TAKES_OVER_S)
-    unmanned.fetch("other", repo(hub))
+    replicas.wait_taken_over("the one that led fell asleep", TAKES_OVER_S)
+    replicas.world.fetch("other", repo(replicas.hub))
     first.signal(signal.SIGCONT)
 
     assert 1 == first.wait_ended()
     assert "does not lead any more" in first.said()
     for name in ("model", "other"):
-        assert 1 == unmanned.wait_phase(name, "Ready")["attempt"]["number"]
+        assert 1 == replicas.world.wait_phase(name, "Ready")["attempt"]["number"]
+    replicas.expect_one_after_the_other()

@@ -7,12 +7,13 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.rules import Match, Rate, Rule
+from modelfetch.devcluster.hub.settings import default_tokens
 from modelfetch.devcluster.summary import Summary
 from modelfetch.devcluster.workspace import CLAIM, Workspace, create_workspace
 from modelfetch.kube.client import Kube
@@ -25,6 +26,8 @@ Object = dict[str, Any]
 WITHIN_S = 120.0
 """Seconds that a test waits for the real programs at the most; two busy cores start four fetchers in ten."""
 POLL_S = 0.2
+CANARY = default_tokens(0)["reader"]
+"""The token of fetches `with_token`: it goes to their hub, and stands nowhere else."""
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 _WITH_STATUS = (MODELFETCHES, MODELSTORES)
@@ -38,6 +41,8 @@ class World:
     namespace: str
     volume: Path
     recorder: Recorder
+    auth: Object = field(default_factory=dict)
+    """What each ModelFetch has in its spec, to prove who it is."""
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Return what kubectl printed; fails the test where kubectl failed."""
@@ -57,7 +62,7 @@ class World:
 
     def fetch(self, name: str, source: Object, **spec: Any) -> None:
         """Apply a ModelFetch."""
-        self.apply(model_fetch(name, source, **spec))
+        self.apply(model_fetch(name, source, **self.auth, **spec))
 
     def get(self, kind: str, name: str) -> Object:
         """Return an object."""
@@ -140,6 +145,12 @@ def make_world(summary: Summary, workspace: Workspace, recorder: Recorder) -> Wo
 
     asyncio.run(create())
     return World(summary, workspace.namespace, workspace.folder, recorder)
+
+
+def with_token(world: World) -> World:
+    """Return the world in which every ModelFetch carries CANARY."""
+    world.kubectl("create", "secret", "generic", "canary", f"--from-literal=token={CANARY}")
+    return replace(world, auth={"auth": {"secretRef": {"name": "canary"}}})
 
 
 @contextlib.contextmanager

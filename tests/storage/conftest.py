@@ -8,12 +8,9 @@ from pathlib import Path
 import pytest
 
 from modelfetch.devcluster.hub import FixtureHub
-
-pytest.register_assert_rewrite("tests.storage.ground")
-
-from tests.loopback import fetch, from_hub  # noqa: E402
-from tests.storage.ground import REPOSITORIES, Ground  # noqa: E402 - the line above comes first
-from tests.storage.mounts import Volume, mounted  # noqa: E402
+from tests.loopback import fetch, from_hub
+from tests.storage.ground import REPOSITORIES, Ground
+from tests.storage.mounts import Volume, mounted
 
 
 @pytest.fixture(scope="session")

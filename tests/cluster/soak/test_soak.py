@@ -17,12 +17,14 @@ import pytest
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.devcluster.summary import Summary
+from tests.cluster import rights
 from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.oracles import expect_all_holds
 from tests.cluster.outcome import left_by, wait_settled
 from tests.cluster.shared import shared_cluster
 from tests.cluster.soak.troubles import Troubles
 from tests.cluster.soak.users import Users, Wish
-from tests.cluster.world import World, new_world, until
+from tests.cluster.world import World, new_world, until, with_token
 
 # make hands on the variables that it knows, empty where nobody has set them.
 RESOURCES = int(os.environ.get("SOAK_RESOURCES") or "16")
@@ -40,8 +42,9 @@ STEP_S = 1.5
 @pytest.fixture(scope="module")
 def cluster_of_its_own() -> Iterator[Summary]:
     """A cluster whose API server may be killed: nobody else uses it."""
-    with shared_cluster("soak", ["--without", "hub", "--without", "operator"], Path(__file__)) as summary:
+    with shared_cluster("soak", ["--without", "hub", "--without", "operator", "--audit"], Path(__file__)) as summary:
         yield summary
+        assert [] == rights.refused(summary)
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def world(cluster_of_its_own: Summary, tmp_path: Path) -> Iterator[World]:
     with new_world(cluster_of_its_own, tmp_path / "volume") as made:
         store = {"apiVersion": "modelfetch.io/v1alpha1", "kind": "ModelStore", "metadata": {"name": "default"}}
         made.apply({**store, "spec": {"claimName": "models", "slots": 4}})
-        yield made
+        yield with_token(made)
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ def test_nothing_is_lost_wrong_stuck_or_left(world, operator, hub, request, tell
     users, troubles = Users(world, hub, chance), Troubles(world, operator, hub, chance)
     happened = Counter()
     users.want_all(names())
-    begin, passing = time.monotonic(), threading.Event()
+    since, begin, passing = rights.now(world.summary), time.monotonic(), threading.Event()
     due_s = EVERY_S / 2
     while (passed_s := time.monotonic() - begin) < SECONDS:
         troubles.look_after_the_operator()
@@ -104,6 +107,7 @@ def test_nothing_is_lost_wrong_stuck_or_left(world, operator, hub, request, tell
     expect_right(world, users)
     expect_nothing_left(world, users)
     expect_no_growth(world, operator, tell)
+    expect_all_holds(world, operator, since)
 
 
 def expect_right(world: World, users: Users) -> None:

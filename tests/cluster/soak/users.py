@@ -63,7 +63,13 @@ class Users:
 
     def _body(self, name: str, wish: Wish) -> Object:
         files = {} if wish.files == Wish().files else {"include": list(wish.files)}
-        spec = {"source": repo(self.hub, f"soak/{name}"), "retry": RETRY, "suspend": wish.suspended, "files": files}
+        spec = {
+            **self.world.auth,
+            "source": repo(self.hub, f"soak/{name}"),
+            "retry": RETRY,
+            "suspend": wish.suspended,
+            "files": files,
+        }
         meta = {"name": name}
         return {"apiVersion": "modelfetch.io/v1alpha1", "kind": "ModelFetch", "metadata": meta, "spec": spec}
 
