@@ -17,7 +17,8 @@ from modelfetch.controller.observe import Observer
 from modelfetch.controller.statuses import Statuses
 from modelfetch.controller.views import read_fetch, read_job
 from modelfetch.core.actions import Action, CreateJob
-from modelfetch.core.fetch import FetchDecision, decide
+from modelfetch.core.decisions import FetchDecision
+from modelfetch.core.fetch import decide
 from modelfetch.core.job import fetch_order, spec_hash
 from modelfetch.core.observed import Observed, Settings, Wanted
 from modelfetch.core.status import dump

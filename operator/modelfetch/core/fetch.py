@@ -9,30 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus, QueueStatus
-from modelfetch.api.meta import doubled
+from modelfetch.api.fetch_status import AttemptStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry, standings, turns
-from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
+from modelfetch.core.actions import Action, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained, timestamp
-from modelfetch.core.job import Attempt, fetch_job, job_name, made_of, memory_limit
+from modelfetch.core.decisions import FetchDecision, blocked, stalled, store_gone, waits_for
+from modelfetch.core.failures import advised, after_failure, never_started
+from modelfetch.core.job import made_of
 from modelfetch.core.look import Look
-from modelfetch.core.observed import ClaimSeen, Observed, PodSeen, Settings, Unknown, Wanted
-from modelfetch.core.outcome import Failure, Published, obstacle, overdue
-from modelfetch.core.status import artifact_status, attempt_status, last_error
-from modelfetch.errors import FetchError
+from modelfetch.core.observed import Observed, Settings, Unknown, Wanted
+from modelfetch.core.outcome import Failure, Published, obstacle
+from modelfetch.core.start import UNKNOWN_RETRY_S, start, vanished
+from modelfetch.core.status import artifact_status, attempt_status
 from modelfetch.reasons import TABLE, Backoff, Reason
-
-FetchDecision = Decision[ModelFetchStatus]
-
-QUEUE_REFRESH_S = 30.0
-"""Seconds between refreshes of a queue position; the fetch whose turn comes is woken at once."""
-TOLD = timedelta(seconds=1)
-"""Least time between the status that tells of a failure and the next attempt, so that no failure goes untold."""
-OOM_ADVISED = 3
-"""Failures from which on a Pod that was killed at its memory limit is told a larger one."""
-UNKNOWN_RETRY_S = 5.0
-"""Seconds until a store that could not be read is looked at again."""
 
 Check = Callable[[Look], FetchDecision | None]
 
@@ -64,7 +54,7 @@ def _with_refusal(look: Look, decision: FetchDecision) -> FetchDecision:
     ends = any(isinstance(action, DeleteJob) for action in decision.actions)
     if look.seen.refusal is None or not ends or decision.status is None or decision.status.is_ready:
         return decision
-    told = _blocked(look, Reason.POD_REJECTED, look.seen.refusal, artifact=look.status.artifact)
+    told = blocked(look, Reason.POD_REJECTED, look.seen.refusal, artifact=look.status.artifact)
     return replace(told, claim=decision.claim)
 
 
@@ -101,7 +91,7 @@ def files_are_gone(look: Look) -> FetchDecision | None:
 def spec_is_invalid(look: Look) -> FetchDecision | None:
     """An object that an older CRD or a direct write let through, or values that contradict each other."""
     problem = look.seen.spec_error or look.wanted.error
-    return None if problem is None else _stalled(look, Reason.SPEC_INVALID, problem)
+    return None if problem is None else stalled(look, Reason.SPEC_INVALID, problem)
 
 
 def is_suspended(look: Look) -> FetchDecision | None:
@@ -129,7 +119,7 @@ def earlier_attempt_still_ends(look: Look) -> FetchDecision | None:
         return None
     whose = "attempt" if runs else "ModelFetch of this name"
     pods = (look.seen.pods.get(job.uid) for job in look.older_jobs)
-    return _waits_for(look, f"the Pod of an earlier {whose}", tuple(pod for pod in pods if pod is not None))
+    return waits_for(look, f"the Pod of an earlier {whose}", tuple(pod for pod in pods if pod is not None))
 
 
 def volume_is_gone(look: Look) -> FetchDecision | None:
@@ -144,7 +134,7 @@ def volume_is_gone(look: Look) -> FetchDecision | None:
     claim = store.spec.claim_name
     if not look.has_claim:
         problem = standings.claim_problem(look.seen.claim, claim)
-        return replace(_blocked(look, Reason.STORAGE_NOT_READY, problem, artifact=None), actions=actions)
+        return replace(blocked(look, Reason.STORAGE_NOT_READY, problem, artifact=None), actions=actions)
     words = f"PersistentVolumeClaim '{claim}' has another volume: looks for the files there"
     status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
     return Decision(actions, status, look.now + timedelta(seconds=turns.POLL_S))
@@ -157,10 +147,10 @@ def attempt_published(look: Look) -> FetchDecision | None:
         return None
     store = look.seen.store
     if not isinstance(store, ModelStore):
-        return _store_gone(look)
+        return store_gone(look)
     if isinstance(look.seen.claim, Unknown) and not look.is_ready:  # it may be another one by now
         if look.seen.claim_error is not None:
-            return _blocked(look, Reason.STORAGE_NOT_READY, look.seen.claim_error)
+            return blocked(look, Reason.STORAGE_NOT_READY, look.seen.claim_error)
         return Decision((), look.say(standings.running(look)), look.now + timedelta(seconds=UNKNOWN_RETRY_S), "active")
     artifact = artifact_status(outcome, store.spec.claim_name, store.spec.path or "", look.claim_volume)
     standing = standings.published(artifact)
@@ -186,11 +176,11 @@ def attempt_failed(look: Look) -> FetchDecision | None:
     outcome = look.outcome
     if not isinstance(outcome, Failure) or look.job is None or look.request is not None:
         return None
-    failure = _never_started(look) or outcome
+    failure = never_started(look) or outcome
     failures = look.failures_before + int(retry.counted(failure.reason))
-    failure = _advised(look, failure, failures)
+    failure = advised(look, failure, failures)
     known = {"attempt": _attempt_status(look, failures), "last_handled_reconcile_at": look.handled}
-    return _after_failure(look, failure, look.job.attempt, failures, **known)
+    return after_failure(look, failure, look.job.attempt, failures, **known)
 
 
 def attempt_runs(look: Look) -> FetchDecision | None:
@@ -202,7 +192,7 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
         return Decision(_stop(look), look.say(standings.stopped_by(look, blocked)), again, "active")
-    known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": look.handled} | _vanished(look)
+    known = {"attempt": _attempt_status(look), "last_handled_reconcile_at": look.handled} | vanished(look)
     if look.is_ready or blocked is None:
         standing = standings.still_ready(look) if look.is_ready else standings.running(look)
         return Decision((), look.say(standing, **known), again, "active")
@@ -223,13 +213,13 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     failure = Failure(Reason(error.reason), error.message, datetime.fromisoformat(error.at), error.file)
     if failure.reason.row.backoff is Backoff.WAIT:
         return None  # what was missing may be there by now: each look sees for itself
-    return _after_failure(look, failure, look.attempt.number, look.attempt.failures)
+    return after_failure(look, failure, look.attempt.number, look.attempt.failures)
 
 
 def starts(look: Look) -> FetchDecision:
     """Nothing runs and nothing is recorded: the next attempt, from the first on, or as somebody asked."""
     number = max(look.attempt.number, look.job.attempt if look.job is not None else 0) + 1
-    return _start(look, number, 0 if look.request is not None else look.attempt.failures)
+    return start(look, number, 0 if look.request is not None else look.attempt.failures)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -249,178 +239,6 @@ CHECKS: tuple[Check, ...] = (
 
 
 # --- what the checks share ------------------------------------------------------------------------------------------
-
-
-def _start(look: Look, number: int, failures: int) -> FetchDecision:
-    """Create attempt `number`, if the store, its claim and a slot are there; else say what it waits for."""
-    if look.seen.strays:
-        return _waits_for(look, "the Pod of a Job that was deleted", look.seen.strays)
-    store = look.seen.store
-    if store is None:
-        return _store_gone(look)
-    if isinstance(store, Unknown) or isinstance(look.seen.claim, Unknown):
-        if look.seen.claim_error is not None:
-            return _blocked(look, Reason.STORAGE_NOT_READY, look.seen.claim_error)
-        standing = Standing("working", "Pending", "Pending", "reads the ModelStore and its claim")
-        return Decision((), look.say(standing), look.now + timedelta(seconds=UNKNOWN_RETRY_S))
-    if not look.has_claim:
-        return _blocked(look, Reason.STORAGE_NOT_READY, standings.claim_problem(look.seen.claim, store.spec.claim_name))
-    refusal = look.seen.refusal or _told_refusal(look)
-    if refusal is not None:
-        return _blocked(look, Reason.POD_REJECTED, refusal)
-    if not look.seen.slot.granted:
-        return _queued(look, store)
-    return _create(look, store, number, failures)
-
-
-def _told_refusal(look: Look) -> str | None:
-    """What the API server said, until the announced time: each status written brings a look, which would ask again.
-
-    Two fetches that are refused in turn would else hand one slot to and fro, as fast as the server answers.
-    """
-    error = look.status.last_error
-    if error is None or look.announced is None or error.reason != Reason.POD_REJECTED:
-        return None
-    is_same_spec = look.status.observed_generation == look.meta.generation
-    return error.message if is_same_spec else None
-
-
-def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchDecision:
-    assert look.wanted.order is not None, "an order that cannot be made was refused by spec_is_invalid"
-    assert isinstance(look.seen.claim, ClaimSeen), "a claim that is not there was told of by _start"
-    name = job_name(look.meta.uid, look.wanted.spec_hash, number)
-    order = look.wanted.order.model_copy(update={"attempt": name, "ended": look.ended})
-    attempt_of = Attempt(look.wanted.spec_hash, number, failures, look.seen.claim)
-    try:
-        manifest = fetch_job(look.fetch, store, look.settings, order, attempt_of)
-    except FetchError as error:
-        return _stalled(look, error.reason, error.message)
-    attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
-    # What the next look will say, too: until the Pod starts there is nothing to write again.
-    standing = standings.still_ready(look) if look.is_ready else standings.starting()
-    known = {"attempt": attempt, "progress": None, "last_handled_reconcile_at": look.handled} | _vanished(look)
-    status = look.say(standing, **known)
-    # The finished Job of the attempt before goes: its outcome is in the status.
-    ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
-    return Decision((CreateJob(name, manifest), *ended_job), status, turns.next_turn(look), "active")
-
-
-def _vanished(look: Look) -> dict[str, object]:
-    """The attempt that the status tells of was ended by whoever deleted its Job: nothing else would ever say so."""
-    name = look.seen.vanished
-    if not name or name != look.attempt.job_name or look.is_ready:
-        return {}
-    words = f"Job '{name}' was deleted before it told how it ended"
-    return {"last_error": last_error(Failure(Reason.CANCELLED, words, look.now), retryable=True)}
-
-
-def _waits_for(look: Look, what: str, pods: tuple[PodSeen, ...]) -> FetchDecision:
-    """Nothing starts beside a Pod that may write; where its node is lost, that is told."""
-    standing = Standing("working", "Pending", "Progressing", f"waits for {what} to end")
-    lost = next((late for pod in pods if (late := overdue(pod)) is not None), None)
-    if look.is_ready or lost is not None:
-        standing = standings.still_ready(look) if lost is None else standings.stopped_by(look, lost)
-    return Decision((), look.say(standing), look.now + timedelta(seconds=turns.POLL_S), "active")
-
-
-def _queued(look: Look, store: ModelStore) -> FetchDecision:
-    waiting_for, runs = f"a slot of ModelStore {store.metadata.name}", store.spec.slots
-    if look.seen.slot.of_namespace:
-        waiting_for, runs = f"a slot of namespace {look.meta.namespace}", look.settings.namespace_slots
-    again = look.now + timedelta(seconds=QUEUE_REFRESH_S)
-    if look.is_ready:
-        return Decision((), look.say(standings.still_ready(look)), again, "waiting")
-    message = f"waits for {waiting_for}, which runs {runs} fetches at a time"
-    standing = Standing("working", "Queued", "Queued", message, ("StorageReady",))
-    queue = QueueStatus(position=look.seen.slot.position, waiting_for=waiting_for)
-    return Decision((), look.say(standing, queue=queue), again, "waiting")
-
-
-def _store_gone(look: Look) -> FetchDecision:
-    name = look.spec.store_ref.name
-    problem = look.seen.store_error or "does not exist in this namespace"
-    return _blocked(look, Reason.STORAGE_NOT_READY, f"ModelStore '{name}' {problem}")
-
-
-def _blocked(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
-    """Waits for somebody else; looked at again on every change and every WAIT_S seconds."""
-    again = _next_look(look)
-    if look.is_ready and "artifact" not in known:
-        return Decision((), look.say(standings.still_ready(look)), again)
-    step = "StorageReady" if reason is Reason.STORAGE_NOT_READY else None
-    standing = Standing("blocked", "Pending", reason, explained(reason, message), failed_step=step)
-    error = last_error(Failure(reason, message, look.now), retryable=True)
-    old = look.status.last_error
-    if old is not None and (old.reason, old.message) == (error.reason, error.message):
-        error = old
-    return Decision((), look.say(standing, last_error=error, next_retry_time=timestamp(again), **known), again)
-
-
-def _after_failure(look: Look, failure: Failure, number: int, failures: int, **known: object) -> FetchDecision:
-    """Attempt `number` failed, as the last of `failures` that count: give up, wait, or start the next."""
-    exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, failures)
-    terminal = failure.reason.row.backoff is Backoff.NONE or exhausted
-    error = last_error(failure, retryable=not terminal)
-    known["last_error"] = error
-    if terminal:
-        message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
-        return _stalled(look, failure.reason, message, **known)
-    due = look.passed(failure.at) + timedelta(seconds=look.delay_s(failure, number, failures))
-    told = look.status.last_error
-    if told is None or told.at < error.at:  # what was told since, as that a claim is missing, came after it
-        due = max(due, look.now + TOLD)
-    return _retrying(look, failure, due, **known) if due > look.now else _start(look, number + 1, failures)
-
-
-def _never_started(look: Look) -> Failure | None:
-    """A Pod that waited until the Job's deadline did not use it up: what it waited for is why."""
-    job, outcome = look.job, look.outcome
-    if job is None or look.report is not None or look.attempt.job_name != job.name:
-        return None
-    waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")
-    if not isinstance(outcome, Failure) or outcome.reason is not Reason.DEADLINE_EXCEEDED or waited_for not in TABLE:
-        return None
-    reason = Reason(waited_for)
-    return replace(outcome, reason=reason, message="the Pod did not start before the Job's deadline")
-
-
-def _advised(look: Look, failure: Failure, failures: int) -> Failure:
-    """A memory limit that was too small again and again: the message names a larger one, until somebody has set one."""
-    store, job = look.seen.store, look.job
-    is_oom = failure.reason is Reason.OOM_KILLED and failures >= OOM_ADVISED
-    if not is_oom or job is None or not isinstance(store, ModelStore) or job.made_of != made_of(store, look.settings):
-        return failure
-    limit = memory_limit(store)
-    place = f"jobTemplate.resources.limits.memory of ModelStore '{store.metadata.name}'"
-    advice = f" of {limit}; it is the last of {failures} failures: try {doubled(limit)} as {place}"
-    return replace(failure, message=failure.message.removesuffix(advice) + advice)
-
-
-def _stalled(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
-    """Terminal: says so, tries nothing until the spec changes or somebody asks."""
-    if look.is_ready and look.job is not None and reason is not Reason.SPEC_INVALID:
-        return Decision((), look.say(standings.still_ready(look), **known))
-    standing = Standing("stalled", "Failed", reason, explained(reason, message), *standings.where(look))
-    if "last_error" not in known:
-        old = look.status.last_error
-        error = last_error(Failure(reason, message, look.now), retryable=False)
-        same = old is not None and (old.reason, old.retryable) == (error.reason, False)
-        known["last_error"] = old if same else error
-    return Decision((), look.say(standing, **known))
-
-
-def _retrying(look: Look, failure: Failure, due: datetime, **known: object) -> FetchDecision:
-    when = timestamp(due + timedelta(seconds=1) - timedelta(microseconds=1))  # whole seconds, rounded up
-    if look.is_ready:
-        return Decision((), look.say(standings.still_ready(look), next_retry_time=when, **known), due)
-    message = explained(failure.reason, failure.message)
-    standing = Standing("blocked", "Pending", failure.reason, message, *standings.where(look))
-    return Decision((), look.say(standing, next_retry_time=when, **known), due)
-
-
-def _next_look(look: Look) -> datetime:
-    """The announced time while it is ahead: a time that moved with every look would be news for every watcher."""
-    return look.announced or look.now + timedelta(seconds=retry.WAIT_S)
 
 
 def _stop(look: Look) -> tuple[Action, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.store import ModelStore
 from modelfetch.core import fetch as core
+from modelfetch.core.decisions import FetchDecision
 from modelfetch.core.job import fetch_order, job_name, made_of, spec_hash, volume_of
 from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodEnd, PodSeen, Settings, Slot, Wanted
 from modelfetch.core.status import dump
@@ -63,7 +64,7 @@ def wanted(seen: Observed) -> Wanted:
     return Wanted(spec_hash(seen.fetch.spec), fetch_order(seen.fetch, seen.store, SETTINGS, "next"))
 
 
-def decide(seen: Observed) -> core.FetchDecision:
+def decide(seen: Observed) -> FetchDecision:
     """Return the decision on a look."""
     return core.decide(wanted(seen), seen, SETTINGS)
 
@@ -154,7 +155,7 @@ def ready() -> Observed:
     return after(published())
 
 
-def condition(seen: core.FetchDecision, type_: str) -> tuple[str, str] | None:
+def condition(seen: FetchDecision, type_: str) -> tuple[str, str] | None:
     """Return (status, reason) of a condition of a decision, or None where it is absent."""
     assert seen.status is not None, "the decision left the status as it was"
     return next(((c.status, c.reason) for c in seen.status.conditions if c.type == type_), None)

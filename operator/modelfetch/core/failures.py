@@ -1,0 +1,63 @@
+"""What follows on an attempt that failed: it gives up, waits for the next, or starts it.
+
+Comes in: one look and the failure. Goes out: the decision, and words that say more of the failure than its Pod knew.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from modelfetch.api.meta import doubled
+from modelfetch.api.store import ModelStore
+from modelfetch.core import retry
+from modelfetch.core.decisions import FetchDecision, retrying, stalled
+from modelfetch.core.job import made_of, memory_limit
+from modelfetch.core.look import Look
+from modelfetch.core.outcome import Failure
+from modelfetch.core.start import start
+from modelfetch.core.status import last_error
+from modelfetch.reasons import TABLE, Backoff, Reason
+
+TOLD = timedelta(seconds=1)
+"""Least time between the status that tells of a failure and the next attempt, so that no failure goes untold."""
+OOM_ADVISED = 3
+"""Failures from which on a Pod that was killed at its memory limit is told a larger one."""
+
+
+def after_failure(look: Look, failure: Failure, number: int, failures: int, **known: object) -> FetchDecision:
+    """Attempt `number` failed, as the last of `failures` that count: give up, wait, or start the next."""
+    exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, failures)
+    terminal = failure.reason.row.backoff is Backoff.NONE or exhausted
+    error = last_error(failure, retryable=not terminal)
+    known["last_error"] = error
+    if terminal:
+        message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
+        return stalled(look, failure.reason, message, **known)
+    due = look.passed(failure.at) + timedelta(seconds=look.delay_s(failure, number, failures))
+    told = look.status.last_error
+    if told is None or told.at < error.at:  # what was told since, as that a claim is missing, came after it
+        due = max(due, look.now + TOLD)
+    return retrying(look, failure, due, **known) if due > look.now else start(look, number + 1, failures)
+
+
+def never_started(look: Look) -> Failure | None:
+    """A Pod that waited until the Job's deadline did not use it up: what it waited for is why."""
+    job, outcome = look.job, look.outcome
+    if job is None or look.report is not None or look.attempt.job_name != job.name:
+        return None
+    waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")
+    if not isinstance(outcome, Failure) or outcome.reason is not Reason.DEADLINE_EXCEEDED or waited_for not in TABLE:
+        return None
+    reason = Reason(waited_for)
+    return replace(outcome, reason=reason, message="the Pod did not start before the Job's deadline")
+
+
+def advised(look: Look, failure: Failure, failures: int) -> Failure:
+    """A memory limit that was too small again and again: the message names a larger one, until somebody has set one."""
+    store, job = look.seen.store, look.job
+    is_oom = failure.reason is Reason.OOM_KILLED and failures >= OOM_ADVISED
+    if not is_oom or job is None or not isinstance(store, ModelStore) or job.made_of != made_of(store, look.settings):
+        return failure
+    limit = memory_limit(store)
+    place = f"jobTemplate.resources.limits.memory of ModelStore '{store.metadata.name}'"
+    advice = f" of {limit}; it is the last of {failures} failures: try {doubled(limit)} as {place}"
+    return replace(failure, message=failure.message.removesuffix(advice) + advice)
