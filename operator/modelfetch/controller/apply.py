@@ -4,25 +4,29 @@ Comes in: actions and statuses of core. Goes out: objects as the server stored t
 are deterministic, deletes carry the uid, the status is server-side applied as a whole.
 """
 
+import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from modelfetch.controller.mirror import Key, controller_of
 from modelfetch.core.actions import Action, CreateJob, DeleteJob
 from modelfetch.core.job import HASH_ANNOTATION
+from modelfetch.core.retry import WAIT_S
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import JOBS, Resource
 
 FIELD_MANAGER = "modelfetch-operator"
+log = logging.getLogger("modelfetch.controller")
 _REFUSALS = (400, 403, 422)
 _WEBHOOK_FAILED = "failed calling webhook"
 """A status of 500 that may stay: somebody's webhook is down, and the words say whose."""
 
 
 class Refused(Exception):
-    """The API server will not have it as things are: quota, policy, admission, a foreign Job of the name, no right."""
+    """The API server will not have this Job as things are: quota, policy, admission, or a foreign Job of its name."""
 
     def __init__(self, why: str, *, was_there: bool = False) -> None:
         """`was_there` where it had made the Job, whose Pod may have started."""
@@ -30,17 +34,27 @@ class Refused(Exception):
         self.was_there = was_there
 
 
+class NotDeleted(Exception):
+    """The API server does not let the operator delete this Job: no right, or a policy. In its words."""
+
+
 Learn = Callable[[Resource, Object], Any]
 Lose = Callable[[Resource, Key, str], Any]
 
 
 class Applier:
-    """Acts; `learn` takes in what the server answered, `lose` what is not there though it should be deleted."""
+    """Acts; `learn` takes in what the server answered, `lose` what is not there though it should be deleted.
 
-    def __init__(self, kube: Kube, learn: Learn, lose: Lose) -> None:
+    `monotonic` gives seconds.
+    """
+
+    def __init__(self, kube: Kube, learn: Learn, lose: Lose, monotonic: Callable[[], float]) -> None:
         self._kube = kube
         self._learn = learn
         self._lose = lose
+        self._monotonic = monotonic
+        self._kept: dict[str, tuple[float, str]] = {}
+        """By uid of a Job that may not be deleted: until when nobody asks again, and why."""
         self._deleted: set[str] = set()
         """Uids of what was deleted here and is not known to be gone."""
 
@@ -51,27 +65,40 @@ class Applier:
         return is_ours
 
     async def act(self, namespace: str, action: Action) -> None:
-        """Carry out one action; raises Refused, or KubeError where the outcome is unknown or worth another try."""
-        if not isinstance(action, DeleteJob):
-            await self._create(namespace, action)
-            return
-        try:
+        """Carry out one action.
+
+        Raises Refused or NotDeleted, or KubeError where the outcome is unknown or worth another try.
+        """
+        if isinstance(action, DeleteJob):
             await self._delete(namespace, action.name, action.uid)
-        except KubeError as error:
-            self._deleted.discard(action.uid)
-            if not error.is_forbidden:
-                raise
-            raise Refused(sanitise(error.message)) from None
+        else:
+            await self._create(namespace, action)
 
     async def _delete(self, namespace: str, name: str, uid: str) -> None:
         """Its Pods end first: while the Job is there, no other is made under its name."""
+        until_s, why = self._kept.get(uid, (0.0, ""))
+        if why and self._monotonic() < until_s:
+            raise NotDeleted(why)
         self._deleted.add(uid)
-        answer = await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
+        try:
+            answer = await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
+        except KubeError as error:
+            if _is_refusal(error):
+                raise self._is_kept(Key(JOBS.kind, namespace, name), uid, sanitise(error.message)) from None
+            raise
+        self._kept.pop(uid, None)
         if answer is None:
             self._lose(JOBS, Key(JOBS.kind, namespace, name), uid)
             self._deleted.discard(uid)
         elif (answer.get("metadata") or {}).get("deletionTimestamp"):
             self._learn(JOBS, answer)  # on its way out: to be deleted once, however late its event comes
+
+    def _is_kept(self, job: Key, uid: str, why: str) -> NotDeleted:
+        log.warning("a Job may not be deleted", extra={"object": str(job), "why": why, "again_in_s": WAIT_S})
+        now_s = self._monotonic()
+        self._deleted.discard(uid)
+        self._kept = {job: kept for job, kept in self._kept.items() if now_s < kept[0]} | {uid: (now_s + WAIT_S, why)}
+        return NotDeleted(why)
 
     async def _create(self, namespace: str, action: CreateJob) -> None:
         try:
@@ -79,7 +106,7 @@ class Applier:
         except KubeError as error:
             if error.already_exists:
                 await self._adopt(namespace, action)
-            elif error.status in _REFUSALS or _WEBHOOK_FAILED in error.message:
+            elif _is_refusal(error):
                 raise Refused(sanitise(error.message)) from None
             else:
                 raise
@@ -92,7 +119,8 @@ class Applier:
         if changed is None:
             self._learn(JOBS, stored)
             return
-        await self._delete(namespace, action.name, stored["metadata"]["uid"])
+        with contextlib.suppress(NotDeleted):
+            await self._delete(namespace, action.name, stored["metadata"]["uid"])
         why = f"what admits Jobs in this cluster has changed {changed} of Job '{action.name}'"
         raise Refused(why, was_there=True)
 
@@ -119,6 +147,10 @@ class Applier:
             resource, meta.namespace, meta.name, body, manager=FIELD_MANAGER, subresource="status"
         )
         self._learn(resource, stored)
+
+
+def _is_refusal(error: KubeError) -> bool:
+    return error.status in _REFUSALS or _WEBHOOK_FAILED in error.message
 
 
 def _changed(job: Object, manifest: Object) -> str | None:

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.store import ModelStore
-from modelfetch.controller.apply import Applier, Refused
+from modelfetch.controller.apply import Applier, NotDeleted, Refused
 from modelfetch.controller.intake import STORE_DEBOUNCE_S, Intake
 from modelfetch.controller.memory import Memory
 from modelfetch.controller.mirror import Key, Object, store_of, uid_of
 from modelfetch.controller.observe import Observer
 from modelfetch.controller.statuses import Statuses
 from modelfetch.controller.views import read_fetch, read_job
-from modelfetch.core.actions import Action, CreateJob
+from modelfetch.core.actions import Action, CreateJob, DeleteJob
 from modelfetch.core.decisions import FetchDecision
 from modelfetch.core.fetch import decide
 from modelfetch.core.job import fetch_order, spec_hash
@@ -86,25 +86,39 @@ class Fetches:
         decision = self._decide(observed)
         if not self._may_act(key, observed, decision):
             return
-        try:
-            for action in decision.actions:
-                await self._act(key, observed.meta.uid, action)
-        except Refused as refusal:
+        denied = await self._carry_out(key, observed, decision)
+        if denied is not None:
             if not self._mirror.is_there(key, observed.meta.uid):
                 return
-            decision = self._decide(replace(observed, refusal=str(refusal)))
+            decision = self._decide(denied)
         self._queue.look_again(key, decision.again_at, observed.now)
         status = decision.status
         if status is not None and await self._statuses.write(MODELFETCHES, key, observed.meta, dump(status)):
             self._tell(observed, status)
 
+    async def _carry_out(self, key: Key, observed: Observed, decision: FetchDecision) -> Observed | None:
+        """Act; return what was observed with the API server's words, where it did not let it happen."""
+        try:
+            for action in decision.actions:
+                await self._act(key, observed.meta.uid, action)
+        except Refused as refusal:
+            return replace(observed, refusal=str(refusal))
+        except NotDeleted as kept:
+            return replace(observed, kept=str(kept))
+        return None
+
     async def _act(self, key: Key, uid: str, action: Action) -> None:
         """A Job that is made is remembered: it may come and go, and no status ever tell of it."""
-        if not isinstance(action, CreateJob) or self._departed.may_have_started(uid):
+        if isinstance(action, CreateJob) and not self._departed.may_have_started(uid):
+            if self._mirror.is_there(key, uid):
+                self._departed.starts(uid)
+                await self._act_first(key, uid, action)
+            return
+        try:
             await self._applier.act(key.namespace, action)
-        elif self._mirror.is_there(key, uid):
-            self._departed.starts(uid)
-            await self._act_first(key, uid, action)
+        except NotDeleted:
+            if not isinstance(action, DeleteJob) or not action.in_passing:
+                raise
 
     async def _act_first(self, key: Key, uid: str, action: CreateJob) -> None:
         try:

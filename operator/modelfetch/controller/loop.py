@@ -76,7 +76,7 @@ class Loop:
         self._may_check = False
         memory = Memory(Departed(kube), self.checks, Since(clock.monotonic))
         self._observer = Observer(kube, self.mirror, memory.claims, self.checks, clock, settings.namespace_slots)
-        self._applier = applier = Applier(kube, self._intake.learned, self._intake.gone)
+        self._applier = applier = Applier(kube, self._intake.learned, self._intake.gone, clock.monotonic)
         self._statuses = Statuses(self._intake, applier, clock, settings.progress_interval_s)
         self._fetches = Fetches(
             self._intake, self._observer, applier, self._statuses, memory, settings, self._was_written

@@ -7,7 +7,7 @@ whose files a check has not found. What is to be done is core/store.py's to say.
 import logging
 import math
 
-from modelfetch.controller.apply import Applier, Refused
+from modelfetch.controller.apply import Applier, NotDeleted, Refused
 from modelfetch.controller.intake import Intake
 from modelfetch.controller.memory import Memory
 from modelfetch.controller.mirror import Key, Object, key_of
@@ -113,6 +113,8 @@ class Stores:
             return
         try:
             await self._applier.act(key.namespace, action)
+        except NotDeleted:
+            return  # said there; the next look asks again, in time
         except Refused as refusal:
             self._refused[key] = now_s
             log.warning("a Job of the store was refused", extra={"object": str(key), "why": str(refusal)})

@@ -17,10 +17,14 @@ class CreateJob:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """Delete the Job that has this uid, its Pods first; that it is gone already is success."""
+    """Delete the Job that has this uid, its Pods first; that it is gone already is success.
+
+    `in_passing`: nothing hangs on it, so that nothing changes where the API server does not allow it.
+    """
 
     name: str
     uid: str
+    in_passing: bool = False
 
 
 Action = CreateJob | DeleteJob

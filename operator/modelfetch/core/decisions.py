@@ -1,7 +1,7 @@
 """Decisions that several checks come to: it waits, for whom and until when; it is stalled; it tries again.
 
-Comes in: one look, and what the check found. Goes out: a decision that acts on nothing. Where the fetch is Ready, that
-stays so: a background attempt takes nothing from what is published.
+Comes in: one look, and what the check found. Goes out: a decision that acts on nothing. What waits or tries again
+beside what is published takes nothing from it, unless the check says so.
 """
 
 from datetime import datetime, timedelta
@@ -19,10 +19,10 @@ from modelfetch.reasons import Reason
 FetchDecision = Decision[ModelFetchStatus]
 
 
-def blocked(look: Look, reason: Reason, message: str, **known: object) -> FetchDecision:
+def blocked(look: Look, reason: Reason, message: str, *, takes_ready: bool = False, **known: object) -> FetchDecision:
     """Waits for somebody else; looked at again on every change and every WAIT_S seconds."""
     again = _next_look(look)
-    if look.is_ready and "artifact" not in known:
+    if look.is_ready and not takes_ready:
         return Decision((), look.say(standings.still_ready(look)), again)
     step = "StorageReady" if reason is Reason.STORAGE_NOT_READY else None
     standing = Standing("blocked", "Pending", reason, explained(reason, message), failed_step=step)

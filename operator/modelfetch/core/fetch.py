@@ -33,28 +33,38 @@ def decide(wanted: Wanted, observed: Observed, settings: Settings) -> FetchDecis
     for check in CHECKS:
         decision = check(look)
         if decision is not None:
-            return _with_refusal(look, _with_clean_up(look, decision))
+            return _as_allowed(look, _with_clean_up(look, decision))
     raise AssertionError("unreachable: the last check always speaks")
 
 
 def _with_clean_up(look: Look, decision: FetchDecision) -> FetchDecision:
     """Jobs that no longer count go; a live one of another spec is stopped by that, its Pods first."""
-    deletes: tuple[Action, ...] = tuple(DeleteJob(j.name, j.uid) for j in look.older_jobs if not j.deleting)
+    deletes: tuple[Action, ...] = tuple(
+        # One that has ended is no matter to anybody, but where what it reports is known to be lost.
+        DeleteJob(job.name, job.uid, in_passing=job.result != "Running" and not look.seen.is_lost)
+        for job in look.older_jobs
+        if not job.deleting
+    )
     claim = decision.claim
     if claim != "active" and any(job.result == "Running" for job in look.older_jobs):
         claim = "active"
     return replace(decision, actions=deletes + decision.actions, claim=claim)
 
 
-def _with_refusal(look: Look, decision: FetchDecision) -> FetchDecision:
-    """Where a Job may not be deleted, that is told in place of what comes after its end; it keeps its slot.
+def _as_allowed(look: Look, decision: FetchDecision) -> FetchDecision:
+    """Where a Job that has to go first may not be deleted, that is told while it runs, and it keeps its slot.
 
-    Of what was published nothing new is said meanwhile: the Job that stays would report it again.
+    One that has ended reports on, so nothing may be said that its report would take back: all stays as it is. So does
+    Ready, which nobody doubts because something else runs on.
     """
-    ends = any(isinstance(action, DeleteJob) for action in decision.actions)
-    if look.seen.refusal is None or not ends or decision.status is None or decision.status.is_ready:
+    if look.seen.kept is None:
         return decision
-    told = blocked(look, Reason.POD_REJECTED, look.seen.refusal, artifact=look.status.artifact)
+    ends = {action.uid for action in decision.actions if isinstance(action, DeleteJob) and not action.in_passing}
+    is_told = any(job.uid in ends and job.result == "Running" for job in look.jobs)
+    if not is_told or decision.status is None or decision.status.is_ready:
+        return replace(decision, status=None, again_at=look.now + timedelta(seconds=retry.WAIT_S))
+    artifact = decision.status.artifact
+    told = blocked(look, Reason.POD_REJECTED, look.seen.kept, takes_ready=True, artifact=artifact)
     return replace(told, claim=decision.claim)
 
 
@@ -134,7 +144,9 @@ def volume_is_gone(look: Look) -> FetchDecision | None:
     claim = store.spec.claim_name
     if not look.has_claim:
         problem = standings.claim_problem(look.seen.claim, claim)
-        return replace(blocked(look, Reason.STORAGE_NOT_READY, problem, artifact=None), actions=actions)
+        return replace(
+            blocked(look, Reason.STORAGE_NOT_READY, problem, takes_ready=True, artifact=None), actions=actions
+        )
     words = f"PersistentVolumeClaim '{claim}' has another volume: looks for the files there"
     status = look.say(Standing("working", "Pending", "Progressing", words), artifact=None)
     return Decision(actions, status, look.now + timedelta(seconds=turns.POLL_S))

@@ -156,7 +156,7 @@ class Observed:
     """One look at everything about one ModelFetch.
 
     `spec_error` is what the stored spec breaks, where it does not even parse (an older CRD let it through); `fetch`
-    then has defaults in place of its spec. `refusal` is the API server's answer where a Job was to be made or deleted.
+    then has defaults in place of its spec. `refusal` is the API server's answer to the last try to create the Job.
     """
 
     now: datetime
@@ -177,6 +177,8 @@ class Observed:
     """Name of the last Job that went while it ran, by somebody else's hand; empty where none did."""
     slot: Slot = Slot(granted=False, position=1)
     refusal: str | None = None
+    kept: str | None = None
+    """The API server's words, where it does not let the operator delete a Job that has to go first."""
     running: int = 0
     """Attempts that run now, over all stores."""
     is_lost: bool = False

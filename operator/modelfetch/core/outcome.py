@@ -24,8 +24,8 @@ behind the one of Jobs. Bounded, as some never are (deleted by force, node lost)
 """
 _STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
 """What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
-_OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\.? preemption: |\.?$)", re.DOTALL)
-_COUNT = re.compile(r"\d+ ")
+_OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\. |\.?$)", re.DOTALL)
+_COUNT = re.compile(r"^\d+ ")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _IMAGE_WORDS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
@@ -144,7 +144,7 @@ def _without_counts(words: str) -> str:
 
     def kinds(match: re.Match[str]) -> str:
         parts = re.split(r", (?=\d+ )", match["why"])
-        return "no node is available: " + ", ".join(sorted(_COUNT.sub("", part, count=1) for part in parts))
+        return "no node is available: " + ", ".join(sorted(_COUNT.sub("", part) for part in parts))
 
     return _OF_NODES.sub(kinds, words)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from modelfetch.api.fetch_status import AttemptStatus, QueueStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.core import standings, turns
-from modelfetch.core.actions import Action, CreateJob, Decision, DeleteJob
+from modelfetch.core.actions import CreateJob, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, timestamp
 from modelfetch.core.decisions import FetchDecision, blocked, stalled, store_gone, waits_for
 from modelfetch.core.job import Attempt, fetch_job, job_name
@@ -75,8 +75,8 @@ def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchD
     known = {"attempt": attempt, "progress": None, "last_handled_reconcile_at": look.handled} | vanished(look)
     status = look.say(standing, **known)
     # The finished Job of the attempt before goes: its outcome is in the status.
-    ended_job: tuple[Action, ...] = () if look.job is None else (DeleteJob(look.job.name, look.job.uid),)
-    return Decision((CreateJob(name, manifest), *ended_job), status, turns.next_turn(look), "active")
+    ended_jobs = () if look.job is None else (DeleteJob(look.job.name, look.job.uid, in_passing=True),)
+    return Decision((CreateJob(name, manifest), *ended_jobs), status, turns.next_turn(look), "active")
 
 
 def vanished(look: Look) -> dict[str, object]:
@@ -89,13 +89,12 @@ def vanished(look: Look) -> dict[str, object]:
 
 
 def _queued(look: Look, store: ModelStore) -> FetchDecision:
-    waiting_for, runs = f"a slot of ModelStore {store.metadata.name}", store.spec.slots
+    waiting_for = f"a slot of ModelStore {store.metadata.name}"
     if look.seen.slot.of_namespace:
-        waiting_for, runs = f"a slot of namespace {look.meta.namespace}", look.settings.namespace_slots
+        waiting_for = f"a slot of namespace {look.meta.namespace}"
     again = look.now + timedelta(seconds=QUEUE_REFRESH_S)
     if look.is_ready:
         return Decision((), look.say(standings.still_ready(look)), again, "waiting")
-    message = f"waits for {waiting_for}, which runs {runs} fetches at a time"
-    standing = Standing("working", "Queued", "Queued", message, ("StorageReady",))
+    standing = Standing("working", "Queued", "Queued", f"waits for {waiting_for}", ("StorageReady",))
     queue = QueueStatus(position=look.seen.slot.position, waiting_for=waiting_for)
     return Decision((), look.say(standing, queue=queue), again, "waiting")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -155,11 +156,14 @@ class RealNode:
 
 @contextmanager
 def real_node(name: str, environ: Mapping[str, str], now: datetime, say: Say) -> Iterator[RealNode]:
-    """Yield a Ready node on a control plane of its own, there for the time of the block; raises ClusterFailure."""
+    """Yield a Ready node on a control plane of its own, there for the time of the block; raises ClusterFailure.
+
+    Every request is in logs/audit.jsonl.
+    """
     if not is_enclosed(environ):
         raise ClusterFailure("a real node runs in an enclosure only: python -m modelfetch.devcluster.realnode COMMAND")
     supplies = find_supplies(environ, say)
-    summary = up(name, ONLY_CONTROL_PLANE, environ, now, say)
+    summary = up(name, replace(ONLY_CONTROL_PLANE, audit=True), environ, now, say)
     state = find_state(name, environ)
     assert state is not None
     node = RealNode(summary, state, supplies, environ)

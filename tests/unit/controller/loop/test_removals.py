@@ -13,6 +13,7 @@ from tests.unit.controller.loop.world import (
     DEFAULT,
     FETCHES,
     NAMESPACE,
+    STORES,
     LeapingClock,
     StandingClock,
     drain,
@@ -233,3 +234,30 @@ def test_a_fetch_that_goes_while_the_server_says_it_is_there_is_removed():
         await world.look()
 
     assert ["uid-one"] == in_world(scenario).removed()
+
+
+def test_a_removal_whose_job_may_not_be_deleted_is_done_nevertheless():
+    """What it told counts; the store goes on, and asks again later for the Job's end."""
+    seen = []
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, attempt={"number": 1}, phase="Ready"))
+        await drain(world.loop)
+        world.delete("one")
+        await world.look()
+        (path,) = (path for path in world.server.objects if path.startswith(BATCH))
+        ended = [{"type": "Complete", "status": "True", "lastTransitionTime": "2030-01-01T00:00:00Z"}]
+        job = copy.deepcopy(world.server.objects[path]) | {"status": {"succeeded": 1, "conditions": ended}}
+        job["metadata"]["resourceVersion"] = "900"
+        world.server.refuse = lambda method, _: refused(403, "Forbidden") if method == "DELETE" else None
+        world.loop.seen(JOBS, "MODIFIED", job)
+        world.add(MODELFETCHES, stored(gen.fetch("two"), 20, attempt={"number": 1}, phase="Ready"))
+        await world.look()
+        world.loop.queue.add(DEFAULT)
+        await world.look()
+        seen.append("DELETE" in {method for method, _ in world.server.requests})
+        seen.append(world.server.objects[f"{STORES}/default"]["status"]["fetches"]["total"])
+
+    in_world(scenario)
+
+    assert [True, 1] == seen

@@ -274,3 +274,31 @@ def test_a_job_is_deleted_once_however_late_its_events_come():
             world.loop._intake.wake_all()
 
     assert 1 == sum(method == "DELETE" for method, _ in in_world(scenario).server.requests)
+
+
+def _forbids_to_delete(method, _):
+    return refused(403, "Forbidden", 'cannot delete resource "jobs"') if method == "DELETE" else None
+
+
+def test_a_job_that_may_not_be_deleted_keeps_its_slot_and_is_told():
+    """It runs on, so nobody else starts in its place; when the right is back, what was asked for happens."""
+    seen = []
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
+        await world.look()
+        world.server.refuse = _forbids_to_delete
+        world.edit("one", suspend=True)
+        world.add(MODELFETCHES, stored(gen.fetch("two"), 20))
+        for _ in range(3):
+            await world.look()
+            world.loop.queue.add(Key(MODELFETCHES.kind, NAMESPACE, "one"))
+        seen.append((world.server.objects[f"{FETCHES}/one"]["status"]["lastError"]["message"], world.phase("two")))
+        world.server.refuse = lambda *_: None
+        world.loop.queue.add(Key(MODELFETCHES.kind, NAMESPACE, "one"))
+        await world.look()
+        seen.append(world.phase("one"))
+
+    in_world(scenario, slots=1)
+
+    assert [('cannot delete resource "jobs"', "Queued"), "Suspended"] == seen

@@ -174,6 +174,12 @@ def test_what_keeps_a_pod_from_starting_is_said(pod, reason):
             "0/30 nodes are available: 10 node(s) had untolerated taint {a: b}, 20 Insufficient cpu. "
             "preemption: 0/30 nodes are available: 10 Preemption is not helpful, 20 No preemption victims found.",
         ),
+        (
+            "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. "
+            "no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful.",
+            "0/30 nodes are available: 10 Insufficient cpu, 20 node(s) had untolerated taint(s). "
+            "no new claims to deallocate, preemption: 0/30 nodes are available: 30 Preemption is not helpful.",
+        ),
     ],
 )
 def test_a_cluster_that_grows_is_no_news(before, now):

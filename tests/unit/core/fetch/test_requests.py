@@ -1,15 +1,17 @@
 """What is decided when somebody edits, suspends, deletes a ModelFetch or asks for another look."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.job import job_name, spec_hash
 from modelfetch.core.observed import Slot
+from modelfetch.core.retry import WAIT_S
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
-from tests.unit.core.looks import UID, condition, decide
+from tests.unit.core.looks import NOW, UID, condition, decide
 
 STUCK = {"phase": "Pending", "waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}
 
@@ -166,7 +168,7 @@ def test_a_store_on_another_claim_is_another_place():
     decision = decide(moved)
     gone = decide(replace(moved, jobs=(), pods={}, reports={}))
 
-    assert [DeleteJob(looks.job().name, "job-1")] == [a for a in decision.actions if isinstance(a, DeleteJob)]
+    assert [looks.job().name] == [a.name for a in decision.actions if isinstance(a, DeleteJob)]
     assert ("False", "Progressing") == condition(gone, "Ready")
     assert "2" == gone.actions[0].manifest["metadata"]["labels"]["modelfetch.io/attempt"]
 
@@ -224,27 +226,45 @@ def test_an_attempt_is_told_of_whatever_came_after_it(edit):
 def test_a_job_that_may_not_be_deleted_is_told(edit):
     """In the server's words, in place of what its end is waited for; it runs on, so that it keeps its slot."""
     running = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
-    refused = decide(replace(looks.with_spec(running, **edit), refusal='cannot delete resource "jobs"'))
+    kept = decide(replace(looks.with_spec(running, **edit), kept='cannot delete resource "jobs"'))
 
-    assert ("True", "PodRejected") == condition(refused, "Reconciling")
-    assert 'cannot delete resource "jobs"' in refused.status.last_error.message
-    assert "active" == refused.claim
-
-
-def test_what_is_gone_stays_told_where_the_job_that_published_it_may_not_be_deleted():
-    """Its report would make the fetch Ready again: so nothing is said of the artifact until that Job has gone."""
-    lost = replace(looks.ready(), is_lost=True, refusal="forbidden")
-    first = looks.after(lost)
-    again = decide(first)
-
-    assert [("False", "PodRejected")] * 2 == [condition(decide(lost), "Ready"), condition(again, "Ready")]
-    assert first.fetch.status.artifact == again.status.artifact == lost.fetch.status.artifact
+    assert ("True", "PodRejected") == condition(kept, "Reconciling")
+    assert 'cannot delete resource "jobs"' in kept.status.last_error.message
+    assert "active" == kept.claim
 
 
-def test_what_is_ready_stays_so_where_its_job_may_not_be_deleted():
-    """A background attempt that takes the place of the finished one says what it is refused in the log."""
-    asked = looks.ready()
-    meta = asked.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})
-    seen = replace(asked, fetch=asked.fetch.model_copy(update={"metadata": meta}), refusal="forbidden")
+def _as_it_is(seen):
+    """Return whether nothing is said, and it is looked at again in time, in the same slot."""
+    kept, otherwise = decide(replace(seen, kept="forbidden")), decide(seen)
+    return kept.status is None and kept.again_at == NOW + timedelta(seconds=WAIT_S) and kept.claim == otherwise.claim
 
-    assert ("True", "Available") == condition(decide(seen), "Ready")
+
+def test_nothing_is_said_of_lost_files_before_the_job_that_published_them_may_be_deleted():
+    """Its report would make the fetch Ready again; what is said to be lost stays to be told."""
+    assert _as_it_is(replace(looks.ready(), is_lost=True))
+
+
+def test_ready_stays_as_it_is_where_something_else_may_not_be_stopped():
+    """A background attempt that goes on takes nothing from what is published."""
+    ready = looks.ready()
+    older = looks.job(looks.fetch({"files": {"include": ["*.json"]}}), attempt=7)
+    runs = replace(ready, jobs=(*ready.jobs, older), pods={**ready.pods, older.uid: looks.pod()})
+
+    assert _as_it_is(looks.with_spec(runs, suspend=True))
+
+
+def test_a_fetch_that_goes_is_looked_at_again_while_its_job_may_not_be_deleted():
+    """Somebody's finalizer holds it, so there is no other event to come."""
+    goes = looks.fetch(deletionTimestamp="2026-11-21T11:59:30Z")
+
+    assert _as_it_is(looks.look(goes, jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+
+
+def test_what_a_finished_job_of_the_past_is_deleted_for_does_not_wait():
+    """It goes in passing: the next attempt starts, and the status tells of it, whatever becomes of the old Job."""
+    failed = looks.after(looks.failed(Reason.EVICTED))
+    decision = decide(replace(failed, now=NOW + timedelta(minutes=10)))
+    create, delete = decision.actions
+
+    assert (CreateJob, True) == (type(create), delete.in_passing)
+    assert 2 == decision.status.attempt.number
