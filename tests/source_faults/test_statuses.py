@@ -246,7 +246,9 @@ def test_f69_ten_minutes(scene: Scene, content: bytes) -> None:
         ending = scene.fetch(server.url(), content)
 
     require_published(ending, {"file": content})
-    assert 600 <= sum(ending.waits) <= 632
+    # What was not waited for was needed by the requests: more on a busy machine.
+    assert 600 <= scene.turned.monotonic() - begin
+    assert sum(ending.waits) <= 632
     assert len(server.requests) <= 101
 
 
