@@ -26,6 +26,7 @@ from modelfetch.devcluster.realnode.network import POD_NETWORK
 from modelfetch.devcluster.realnode.node import ADDRESS, RealNode, real_node
 from modelfetch.devcluster.realnode.requirements import missing
 from tests.cluster.chart import CHART, NAMESPACE, RELEASE, helm
+from tests.cluster.rights import refused
 from tests.cluster.shared import cluster_name
 from tests.cluster.test_resume import WEIGHTS
 from tests.cluster.world import World, new_world
@@ -94,11 +95,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[RealNode]:
-    """A Ready node, and the operator on it: installed by the chart, from the image that Containerfile makes."""
+    """A Ready node, and the operator on it: installed by the chart, from the image that Containerfile makes.
+
+    Whatever all tests had it do, it asked for nothing that the chart does not grant.
+    """
     name = cluster_name("e2e")
     with real_node(name, os.environ, datetime.now(UTC), lambda line: print(line, file=sys.stderr)) as made:  # noqa: T201
         _install_operator(made)
         yield made
+        assert [] == refused(made.summary)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.kube.objects import MODELFETCHES
-from tests.cluster.world import Object, World, condition, until
+from tests.cluster.test_resume import ONE_CONNECTION
+from tests.cluster.world import Object, World, condition, repo, slow, until
 
 
 def told(world: World) -> set[str]:
@@ -34,6 +36,13 @@ def wait_reason(world: World, reason: str, words: str = "", within_s: float = 60
 def wait_ready(world: World, name: str = "model") -> Object:
     """Return the status once it is Ready."""
     return world.wait_phase(name, "Ready")
+
+
+def download_steadily(world: World, hub: FixtureHub) -> None:
+    """Return while an attempt downloads, with about eight seconds to go."""
+    slow(hub, 4_000_000)
+    world.fetch("model", repo(hub), transfer=ONE_CONNECTION)
+    world.wait_phase("model", "Downloading")
 
 
 def patch(world: World, kind: str, name: str, spec: Object) -> None:

@@ -12,10 +12,10 @@ from modelfetch.devcluster.realnode.images import PROJECT_IMAGE
 from modelfetch.devcluster.realnode.kubelet import NODE_NAME
 from modelfetch.reasons import Reason
 from modelfetch.report import parse
-from tests.cluster.test_resume import SIZE, WEIGHTS, carries_out, download
+from tests.cluster.test_resume import SIZE, WEIGHTS, carries_out
 from tests.cluster.world import World, repo, slow, until
 from tests.e2e.kernel import USER, mounts_of, weaknesses
-from tests.e2e.telling import pod_of, restricted_pod, wait_ready, wait_reason
+from tests.e2e.telling import download_steadily, pod_of, restricted_pod, wait_ready, wait_reason
 from tests.e2e.volumes import resize, second_store, small_disk
 
 SHA256 = hashlib.sha256(b"".join(weights_pieces(WEIGHTS))).hexdigest()
@@ -43,9 +43,9 @@ def process_of(attempt: str) -> Path:
 @pytest.mark.case("process of the fetcher, as the kernel holds it", "published")
 def test_the_kernel_holds_the_fetcher(world: World, hub: FixtureHub) -> None:
     """No root, no capability, no new privileges, filtered system calls; it may write to its volume and to /tmp."""
-    process = process_of(download(world, hub))
+    download_steadily(world, hub)
+    process = process_of(world.status("model")["attempt"]["jobName"])
     mounts, weak = mounts_of(process), weaknesses(process)
-    hub.rules.clear()
     wait_ready(world)
 
     assert [] == weak

@@ -13,10 +13,10 @@ from modelfetch.devcluster.realnode.images import PROJECT_IMAGE
 from modelfetch.devcluster.realnode.kubelet import NODE_NAME
 from modelfetch.devcluster.realnode.node import RealNode
 from tests.cluster.chart import NAMESPACE
-from tests.cluster.test_resume import ONE_CONNECTION, WEIGHTS, carries_out, download, errors, second_order
-from tests.cluster.world import Object, World, repo, slow, until
+from tests.cluster.test_resume import WEIGHTS, carries_out, download, errors, second_order
+from tests.cluster.world import Object, World, repo, until
 from tests.e2e.kernel import processes, weaknesses
-from tests.e2e.telling import set_job_template, wait_ready, wait_reason
+from tests.e2e.telling import download_steadily, set_job_template, wait_ready, wait_reason
 
 OPERATOR = ["--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=operator"]
 
@@ -24,13 +24,6 @@ OPERATOR = ["--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=operato
 def operators(world: World) -> list[Object]:
     """Return the operator's Pods."""
     return list(json.loads(world.kubectl("get", "pods", *OPERATOR, "-o", "json"))["items"])
-
-
-def download_steadily(world: World, hub: FixtureHub) -> None:
-    """Return while an attempt downloads, with about eight seconds to go."""
-    slow(hub, 4_000_000)
-    world.fetch("model", repo(hub), transfer=ONE_CONNECTION)
-    world.wait_phase("model", "Downloading")
 
 
 @pytest.mark.short
