@@ -6,6 +6,8 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 E2E := $(PY) -m modelfetch.devcluster.realnode $(PYTEST) tests/e2e
 REPORTS := build/reports
+# One more than there are processors, as disks and clocks are waited for; more than eight have nothing to share.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n + 1 : 8)))
 ARGS ?=
 export PYTHON UV UPGRADE BASE IMAGE BUILDER SOAK_SECONDS
 
@@ -41,7 +43,7 @@ test: setup disk-tools ## Run everything that CI checks; the last lines count te
 	exit $$status
 
 test-unit: setup ## Run the tests that need no cluster
-	@$(PYTEST) -n auto --maxprocesses 8 --dist worksteal -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
 
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
 	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)

@@ -2,16 +2,16 @@
 
 Comes in: nothing. Goes out: `cluster` (control plane, CRDs and RBAC), `full_cluster` (hub, node and operator besides);
 `api` and `kubectl` to speak to `cluster` as its administrator; `namespace` and `workspace`, gone after the test.
-`unmanned` is a world of a cluster whose operator the test starts and kills itself: `operator`.
+`unmanned` is a world whose operator the test starts and kills itself: `operator`.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import secrets
 import subprocess
 from collections.abc import Awaitable, Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -104,17 +104,17 @@ def expect_nothing_refused(summary: Summary) -> None:
 
 @pytest.fixture
 def unmanned(unmanned_cluster: Summary, tmp_path: Path) -> Iterator[World]:
-    """A namespace of a cluster without an operator, for one worker at a time: an operator would look at all others."""
-    with (Path(shared.__file__).parent / "recorder.py").open() as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        with new_world(unmanned_cluster, tmp_path / "volume") as world:
-            yield with_token(world)
+    """A namespace of a cluster without an operator: what a test starts there looks at this namespace only."""
+    with new_world(unmanned_cluster, tmp_path / "volume") as world:
+        world.apply(*rights.for_a_lease(world.namespace))
+        here = ("--namespace", world.namespace, "--lease-namespace", world.namespace)
+        yield replace(with_token(world), flags=here)
 
 
 @pytest.fixture
 def operator(unmanned: World, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """The operator of the cluster of `unmanned`; not started yet."""
-    process = OperatorProcess(unmanned.summary, tmp_path / "operator.log")
+    """The operator of `unmanned`; not started yet."""
+    process = OperatorProcess(unmanned.summary, tmp_path / "operator.log", flags=unmanned.flags)
     yield process
     process.kill()
 

@@ -5,13 +5,15 @@ rights of deploy/, by way of operator_main.py. The end of its fixture leaves no 
 """
 
 import asyncio
+import base64
+import json
 import os
 import resource
 import signal
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from modelfetch.devcluster import programs
@@ -41,23 +43,32 @@ def probe(port: int, within_s: float = 5.0) -> tuple[int, str]:
         return 0, ""
 
 
+def _credential(token: str) -> str:
+    """Return how the API server names a token in its audit log: by the claim `jti`."""
+    claims = token.split(".")[1]
+    return f"JTI={json.loads(base64.urlsafe_b64decode(claims + '=' * (-len(claims) % 4)))['jti']}"
+
+
 class OperatorProcess:
     """One operator at a time."""
 
-    def __init__(self, summary: Summary, log: Path, identity: str = "operator") -> None:
+    def __init__(self, summary: Summary, log: Path, identity: str = "operator", flags: Sequence[str] = ()) -> None:
         state = find_state(summary.name, os.environ)
         admin = from_kubeconfig(Path(summary.kubeconfig))
         assert state is not None
         assert admin.ca_pem is not None
         plane = ControlPlane(state, summary.server, admin.ca_pem, {})
-        self.kubeconfig = programs.kubeconfig_of(state, programs.OPERATOR)
+        self.kubeconfig = log.with_suffix(".kubeconfig")
+        """Of its own, with a token of its own: by which the audit log tells what this operator did."""
         self.command = programs.operator_command(state, None, identity)
         """What `start` runs; a test may add flags, of which the last of a name counts."""
         self._program = self.command.index(_PROGRAM)
         self.command[self._program] = operator_main.__name__
+        self.command += ["--kubeconfig", str(self.kubeconfig), *flags]
         self.at_end: list[Callable[[], object]] = []
         """What ends a test's faults, before all that has to hold when they are over is looked at."""
         self._log = log
+        self._said_before = 0
         self._process: subprocess.Popen[bytes] | None = None
         log.touch()
 
@@ -66,6 +77,7 @@ class OperatorProcess:
                 await write_account_kubeconfig(kube, plane, self.kubeconfig, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
 
         asyncio.run(write())
+        self.credential = _credential(from_kubeconfig(self.kubeconfig).bearer() or "")
 
     def list_often(self) -> None:
         """From its next start on it lists everything every few seconds."""
@@ -73,8 +85,8 @@ class OperatorProcess:
 
     def start(self) -> None:
         """Start it; nothing is known of it yet."""
-        self._log.write_bytes(b"")
-        with self._log.open("wb") as log:
+        self._said_before = self._log.stat().st_size
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
 
     def start_and_wait(self) -> None:
@@ -144,4 +156,8 @@ class OperatorProcess:
 
     def said(self) -> str:
         """Return the log of the last run."""
+        return self._log.read_bytes()[self._said_before :].decode(errors="replace")
+
+    def said_ever(self) -> str:
+        """Return the log of all runs."""
         return self._log.read_text(errors="replace")

@@ -28,8 +28,11 @@ class Call:
     right: Right
     namespace: str | None
     name: str | None
+    code: int
     decision: str
     uri: str
+    credential: str
+    """Of the token that was shown."""
 
 
 def rights(rules: list[dict[str, Any]]) -> set[Right]:
@@ -53,6 +56,12 @@ def granted_beside_it() -> set[Right]:
     """Return what it grants in the operator's own namespace: its Lease."""
     (lease,) = of_kind(manifests("rbac.yaml"), "Role")
     return rights(lease["rules"])
+
+
+def for_a_lease(namespace: str) -> list[dict[str, Any]]:
+    """Return the Role, and its binding, by which an operator may have its Lease in this namespace, too."""
+    bodies = [body for body in manifests("rbac.yaml") if body["metadata"]["name"] == "modelfetch-leases"]
+    return [{**body, "metadata": {**body["metadata"], "namespace": namespace}} for body in bodies]
 
 
 def calls_of(summary: Summary, since: int = 0) -> list[Call]:
@@ -89,4 +98,6 @@ def _calls(summary: Summary, holding: str, since: int = 0) -> Iterator[Call]:
                 resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
                 right = (about.get("apiGroup", ""), resource, event["verb"])
                 decision = event["annotations"]["authorization.k8s.io/decision"]
-                yield Call(right, about.get("namespace"), about.get("name"), decision, event["requestURI"])
+                (credential,) = event["user"].get("extra", {}).get("authentication.kubernetes.io/credential-id", [""])
+                code, uri = event["responseStatus"]["code"], event["requestURI"]
+                yield Call(right, about.get("namespace"), about.get("name"), code, decision, uri, credential)

@@ -87,6 +87,10 @@ class Ground:
         self.expect_no_trace(*names)
         assert [] == [count for count in self.proxy.plan.met() if count < meeting], self.proxy.plan.met()
 
+    def answers(self, kind: str) -> list[int]:
+        """Return what the operator was answered to its requests about a kind."""
+        return [record.status for record in self.proxy.log.records() if record.call.kind == kind]
+
     def expect_no_trace(self, *names: str) -> None:
         """Nothing is left of what happened, and the operator has not ended meanwhile."""
         expect_one_attempt_each(self.world, *names)
@@ -120,7 +124,7 @@ def ground(
     with proxied(proxy, authority, certificate) as way:
         both = replace(way, ca_pem=f"{way.ca_pem}{successor.cert_pem.bytes().decode()}")
         kubeconfig = write_proxied_kubeconfig(tmp_path / "proxied", both, identity)
-        operator.command += ["--kubeconfig", str(kubeconfig), "--namespace", unmanned.namespace]
+        operator.command += ["--kubeconfig", str(kubeconfig)]
         operator.at_end.append(proxy.plan.clear)
         yield Ground(unmanned, operator, proxy, hub, certificate)
         log.warning("the plan was %s", proxy.plan.line())
@@ -204,10 +208,12 @@ def test_f18_a_right_to_end_a_job_that_is_gone_for_a_while(ground):
     ground.world.fetch("m0", repo(ground.hub, "acme/m1"))
     ground.hub.rules.clear()
     refused = ground.world.wait("m0", lambda status: condition(status, "Ready") == ("False", "PodRejected"))
+    tries = ground.proxy.plan.met()[0]
     ground.proxy.plan.clear()
     ground.world.wait_phase("m0", "Ready")
 
     assert words in refused["lastError"]["message"]
+    assert tries <= 3
 
 
 def test_f18_other_rights_that_are_gone_for_a_while(ground):
@@ -233,6 +239,20 @@ def test_f14_answers_that_are_late(ground):
         Rule(Match("patch", "modelfetches/status", "m2"), Delay(LONGER_THAN_ANYBODY_WAITS_S)),
     )
     ground.fetch(*NAMES[:3])
+
+
+def test_f19_a_fetch_that_goes_before_its_status_is_written(ground):
+    """The server answers 404, which is no failure: nobody hears of it, and what was begun for it goes."""
+    ground.plan(Rule(Match("patch", "modelfetches/status", "m0"), Delay(8.0), times=None))
+    ground.operator.start_and_wait()
+    ground.world.fetch("m0", repo(ground.hub, "acme/m0"))
+    until(lambda: bool(ground.world.all("jobs", "-l", "modelfetch.io/task=fetch")), ground.operator.said)
+    ground.world.kubectl("delete", "modelfetch", "m0")
+    ground.world.fetch("m1", repo(ground.hub, "acme/m1"))
+    ground.world.wait_phase("m1", "Ready")
+
+    until(lambda: 404 in ground.answers("modelfetches/status"), ground.operator.said)
+    assert "refused" not in ground.operator.said()
 
 
 def test_f20_an_object_that_is_refused(ground):

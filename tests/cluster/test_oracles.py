@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,16 @@ def expect_found(look: Look, file: Path, content: bytes) -> None:
     look()
 
 
-def test_each_look_can_fail(unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> None:
-    """Wrong bytes, a token, a private file, waste and a blob of nobody: each is found by the look that is for it."""
+def expect_fails(look: Look) -> None:
+    """The look fails."""
+    with pytest.raises(AssertionError):
+        look()
+
+
+def test_each_look_can_fail(
+    unmanned: World, operator: OperatorProcess, hub: FixtureHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong bytes, a token, a private file, waste, a late write, too many, one elsewhere, a stray blob: all found."""
     world, since = unmanned, rights.now(unmanned.summary)
     operator.start_and_wait()
     world.fetch("model", repo(hub))
@@ -51,12 +60,29 @@ def test_each_look_can_fail(unmanned: World, operator: OperatorProcess, hub: Fix
     expect_found(lambda: oracles.expect_ready_means_there(world, fetches), published, b"other weights")
     expect_found(lambda: oracles.expect_no_secret(world, operator), world.volume / "models/x", CANARY.encode())
     for place in ("ingest", "trash"):
-        expect_found(lambda: oracles.expect_nothing_left(world, fetches), world.volume / place / "x", b"")
-    with pytest.raises(AssertionError):
-        oracles.expect_bounded(world, operator, since, writes=0)
+        expect_found(lambda: oracles.expect_nothing_left(world, fetches, since), world.volume / place / "x", b"")
+    expect_fails(lambda: oracles.expect_nothing_left(world, [], since))
+    expect_fails(lambda: oracles.expect_bounded(world, operator, since, writes=0))
+    expect_fails(lambda: oracles.expect_bounded(replace(world, namespace="elsewhere"), operator, since))
+    with monkeypatch.context() as patched:
+        patched.setattr(operator, "look_at_everybody", lambda: spoil(world, operator))
+        expect_fails(lambda: oracles.expect_quiet(world, operator))
     blob = world.volume / "blobs/sha256/e3" / hashlib.sha256().hexdigest()
     blob.parent.mkdir(exist_ok=True)
     blob.touch()
-    with pytest.raises(AssertionError):
-        oracles.expect_deletable(world, fetches)
+    expect_fails(lambda: oracles.expect_deletable(world, fetches))
     blob.unlink()
+
+
+def spoil(world: World, operator: OperatorProcess) -> None:
+    """Have a status say something else, which the operator puts right when it looks."""
+    world.kubectl(
+        "patch",
+        "modelfetch",
+        "model",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        '{"status":{"queue":null,"phase":"Pending"}}',
+    )
+    OperatorProcess.look_at_everybody(operator)

@@ -25,7 +25,7 @@ from tests.cluster import rights
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.oracles import expect_all_holds
 from tests.cluster.outcome import left_by, wait_settled
-from tests.cluster.plane import ETCD, SERVER, Plane
+from tests.cluster.plane import CONTROLLERS, ETCD, SERVER, Plane
 from tests.cluster.recorder import Recorder
 from tests.cluster.shared import cluster_name
 from tests.cluster.world import Object, World, make_world, repo, slow, until, with_token
@@ -241,6 +241,22 @@ def test_f26_a_fetch_that_was_deleted_since_the_backup(ground, waiting, tmp_path
         if replica.is_running():
             replica.signal(signal.SIGTERM)
             replica.wait_ended()
+
+
+def test_f34_a_job_controller_that_is_slow(ground):
+    """It makes no Pod for the Job while it is away: the fetch says what it waits for, and no second Job is made."""
+    ground.plane.kill(CONTROLLERS)
+    ground.operator.start_and_wait()
+    ground.fetch("a")
+    waits = ground.world.wait("a", lambda status: (status.get("attempt") or {}).get("number"))
+    for _ in range(3):
+        ground.operator.look_at_everybody()
+    still = ground.world.status("a")
+    ground.plane.start(CONTROLLERS)
+
+    assert waits == still
+    assert "waits for its Pod to start" == next(c["message"] for c in still["conditions"] if c["type"] == "Ready")
+    ground.expect_published_once("a")
 
 
 def test_f96_the_namespace_goes_in_mid_download(ground, tmp_path):

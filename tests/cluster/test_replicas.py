@@ -15,7 +15,6 @@ from modelfetch.core.lease import LEASE_S
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
-from modelfetch.devcluster.parts import OPERATOR_NAMESPACE
 from modelfetch.kube.connection import from_kubeconfig
 from tests.api_faults.call import WRITES
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
@@ -85,7 +84,7 @@ def replicas(
     tmp_path: Path,
 ) -> Iterator[Replicas]:
     """`operator` is the second: the one that works in the end."""
-    first = OperatorProcess(unmanned.summary, tmp_path / "first.log", "first")
+    first = OperatorProcess(unmanned.summary, tmp_path / "first.log", "first", unmanned.flags)
     with way_of_its_own(first, authority, tmp_path) as before, way_of_its_own(operator, authority, tmp_path) as after:
         first.start_and_wait()
         operator.start()
@@ -94,7 +93,6 @@ def replicas(
         yield Replicas(unmanned, hub, Replica(first, before), Replica(operator, after), tell)
         first.kill()
         operator.kill()
-    unmanned.kubectl("delete", "lease", "modelfetch-operator", "-n", OPERATOR_NAMESPACE)
 
 
 @contextmanager
@@ -110,8 +108,7 @@ def way_of_its_own(operator: OperatorProcess, authority: trustme.CA, folder: Pat
 
 def lease(world: World, field: str) -> str:
     """Return a field of the Lease's spec."""
-    where = ("-n", OPERATOR_NAMESPACE, "-o", f"jsonpath={{.spec.{field}}}")
-    return world.kubectl("get", "lease", "modelfetch-operator", *where)
+    return world.kubectl("get", "lease", "modelfetch-operator", "-o", f"jsonpath={{.spec.{field}}}")
 
 
 def test_the_one_that_waits_writes_nothing(replicas: Replicas) -> None:
@@ -125,7 +122,7 @@ def test_the_one_that_waits_writes_nothing(replicas: Replicas) -> None:
 
 def test_a_killed_leader_is_followed(replicas: Replicas) -> None:
     """Its Lease gets old, and what came meanwhile is found."""
-    before = int(lease(replicas.world, "leaseTransitions"))  # whoever used this cluster before may have left a Lease
+    before = int(lease(replicas.world, "leaseTransitions"))
     replicas.first.operator.kill()
     replicas.world.fetch("model", repo(replicas.hub))
     replicas.wait_taken_over("a kill of the one that led", TAKES_OVER_S)

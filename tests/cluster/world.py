@@ -43,6 +43,8 @@ class World:
     recorder: Recorder
     auth: Object = field(default_factory=dict)
     """What each ModelFetch has in its spec, to prove who it is."""
+    flags: tuple[str, ...] = ()
+    """What an operator is told that is to work here, and nowhere else."""
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Return what kubectl printed; fails the test where kubectl failed."""

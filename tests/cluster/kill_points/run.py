@@ -9,17 +9,18 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http.client import FORBIDDEN
 from pathlib import Path
 from typing import Any
 
 import trustme
 
-from modelfetch.devcluster.manifests import REPOSITORY, read_manifests
 from modelfetch.devcluster.node.objects import SERVICE_ACCOUNTS
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import Resource
 from tests.api_faults.actions import Kill
+from tests.api_faults.call import Call
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Phase, Plan, Rule
 from tests.cluster.kill_points.ending import end_of, problems_of
@@ -30,6 +31,7 @@ from tests.cluster.kill_points.scenarios import Scenario
 from tests.cluster.kill_points.shift import Shift
 from tests.cluster.kill_points.stage import Stage
 from tests.cluster.kill_points.witness import KINDS, Witness
+from tests.cluster.rights import for_a_lease
 
 QUIET_S = 1.5
 """Seconds without a write after which there is none to come: the store's counts come a second after what they count."""
@@ -97,11 +99,19 @@ async def play(ground: Ground, scenario: Scenario, blows: Sequence[Blow] = ()) -
         await stage.shift.begin()
         await scenario.tell(stage)
         await _quiet(stage, proxy)
-        calls = [record.call for record in proxy.log.records()]
-        strayed = [call for call in calls if call.resource and call.namespace != stage.namespace]
-        problems = problems_of(stage) + [f"I9: {call}" for call in strayed]
+        problems = problems_of(stage) + [f"I9: {call}" for call in _astray(stage, proxy)]
         writes = [record.call.sentence for record in proxy.log.writes()]
         return Outcome(writes, kills, end_of(stage), problems)
+
+
+def _astray(stage: Stage, proxy: Proxy) -> list[Call]:
+    """Return what the operators had no business with: elsewhere, or without the right (a quota refuses Jobs by 403)."""
+    records = [record for record in proxy.log.records() if record.call.resource]
+    return [
+        record.call
+        for record in records
+        if record.call.namespace != stage.namespace or (record.status == FORBIDDEN and record.call.kind != "jobs")
+    ]
 
 
 async def _quiet(stage: Stage, proxy: Proxy) -> None:
@@ -180,9 +190,7 @@ async def _make(kube: Kube, namespace: str, *, elects: bool) -> None:
     """Return when Pods can be made in a new namespace, and the operator may have its Lease there, where it has one."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     await kube.create(_NAMESPACES, None, {"metadata": {"name": namespace, "labels": labels}})
-    for body in read_manifests([REPOSITORY / "deploy"]) if elects else ():
-        if body["metadata"]["name"] == "modelfetch-leases":
-            resource = _ROLES if body["kind"] == _ROLES.kind else _BINDINGS
-            await kube.create(resource, namespace, {**body, "metadata": {**body["metadata"], "namespace": namespace}})
+    for body in for_a_lease(namespace) if elects else ():
+        await kube.create(_ROLES if body["kind"] == _ROLES.kind else _BINDINGS, namespace, body)
     while await kube.find(SERVICE_ACCOUNTS, namespace, "default") is None:
         await asyncio.sleep(_LOOK_S)
