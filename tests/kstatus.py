@@ -96,7 +96,8 @@ def _check_one(status: dict[str, Any], generation: int | None) -> list[str]:
     if by_type.get("Ready", {}).get("status") == "True" and {"Reconciling", "Stalled"} & by_type.keys():
         found.append("Ready is true beside Reconciling or Stalled")
     waits_for = by_type.get("Reconciling", {}).get("reason")
-    if waits_for in set(Reason) and "nextRetryTime" not in status and "attempt" not in status:
+    is_of_fetch = "phase" in status
+    if is_of_fetch and waits_for in set(Reason) and "nextRetryTime" not in status and "attempt" not in status:
         found.append(f"it waits for {waits_for}, nobody knows until when")
     for condition in conditions:
         found += _check_condition(condition, status, generation)

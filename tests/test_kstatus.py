@@ -51,6 +51,15 @@ def test_a_broken_rule_is_found(rule):
     assert [problem for problem in check_history([first, second]) if rule in problem]
 
 
+def test_a_wait_without_an_end_is_found():
+    """Of a fetch that has no attempt, and does not say when somebody looks again."""
+    status = {**history()[0], "phase": "Pending"}
+    del status["attempt"]
+
+    assert [problem for problem in check_history([status]) if "until when" in problem]
+    assert [] == check_history([{**status, "nextRetryTime": "2030-01-01T00:00:00Z"}])
+
+
 def test_another_attempt_may_say_another_number():
     """What it met is news."""
     first, second = history()

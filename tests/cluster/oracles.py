@@ -74,6 +74,7 @@ def _sha256(file: Path) -> str:
 def expect_quiet(world: World, operator: OperatorProcess) -> None:
     """Once the store counts what is there, nothing is written any more, however often all is looked at."""
     until(lambda: is_counted(world), lambda: world.kubectl("get", "modelstores,modelfetches", "-o", "yaml"))
+    operator.look_at_everybody()  # what was under way, an Event perhaps, has ended then
     before = rights.now(world.summary)
     for _ in range(LOOKS):
         operator.look_at_everybody()

@@ -5,7 +5,9 @@ Each time it shows, the process is started again as a kubelet would, and what wa
 
 import resource
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -51,6 +53,33 @@ def test_f12_nothing_is_left(what: str, unmanned: World, operator: OperatorProce
 
     until(shows, operator.said)
     start_again(unmanned, operator)
+
+
+BREAKING = (
+    b"",
+    b"GET /livez HTTP/1.1\r\n",
+    b"\x16\x03\x01 no HTTP\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nContent-Length: 9\r\n\r\n",
+)
+"""What clients of its own server send that leave it waiting, or are none."""
+
+
+def test_f11_clients_that_hold_and_break_its_own_server(
+    unmanned: World, operator: OperatorProcess, hub: FixtureHub
+) -> None:
+    """Two hundred connections to its probes that send nothing, half of a request, or garbage: all else goes on."""
+    port = free_port()
+    operator.command += ["--probe-port", str(port)]
+    operator.start_and_wait()
+    with ExitStack() as stack:
+        for number in range(200):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(BREAKING[number % len(BREAKING)])
+        unmanned.fetch("model", repo(hub))
+        unmanned.wait_phase("model", "Ready")
+
+        assert is_alive(port)
+    expect_one_attempt_each(unmanned, "model")
 
 
 def test_f10_a_process_that_stands_still(unmanned: World, operator: OperatorProcess, hub: FixtureHub) -> None:

@@ -11,13 +11,20 @@ from modelfetch.devcluster.controlplane import free_port
 
 def ask(path: str, problem: str | None = None, *, is_ready: bool = True) -> tuple[int, str, str]:
     """Return status, media type and text of the answer."""
+    (answer,) = ask_all(Answers(lambda: problem, lambda: is_ready, lambda: b"modelfetch_leader 1.0\n"), path)
+    return answer
 
-    async def run() -> tuple[int, str, str]:
-        port = free_port()
-        answers = Answers(lambda: problem, lambda: is_ready, lambda: b"modelfetch_leader 1.0\n")
-        url = f"http://127.0.0.1:{port}{path}"
-        async with Probes(port, answers), aiohttp.ClientSession() as client, client.get(url) as response:
-            return response.status, response.content_type, await response.text()
+
+def ask_all(answers: Answers, *paths: str) -> list[tuple[int, str, str]]:
+    """Return what one server answers to each, in turn."""
+
+    async def run() -> list[tuple[int, str, str]]:
+        port, found = free_port(), []
+        async with Probes(port, answers), aiohttp.ClientSession() as client:
+            for path in paths:
+                async with client.get(f"http://127.0.0.1:{port}{path}") as response:
+                    found.append((response.status, response.content_type, await response.text()))
+        return found
 
     return asyncio.run(run())
 
@@ -57,3 +64,14 @@ def test_no_port_is_no_server():
             assert probes._runner is None
 
     asyncio.run(run())
+
+
+def test_f11_a_question_that_fails_is_answered_so():
+    """A defect in the metrics is a 500 to whoever asks for them; the next question is answered."""
+
+    def broken():
+        raise RuntimeError("a defect")
+
+    answers = Answers(problem=lambda: None, is_ready=lambda: True, metrics=broken)
+
+    assert [500, 200] == [status for status, _, _ in ask_all(answers, "/metrics", "/livez")]
