@@ -18,6 +18,8 @@ from modelfetch.kube.client import Kube, Object
 from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import JOBS, Resource
 
+HELD_S = WAIT_S - 5.0
+"""Seconds for which nobody asks again for what was refused: a little less than whoever waits for it waits."""
 FIELD_MANAGER = "modelfetch-operator"
 log = logging.getLogger("modelfetch.controller")
 _REFUSALS = (400, 403, 422)
@@ -97,7 +99,7 @@ class Applier:
         log.warning("a Job may not be deleted", extra={"object": str(job), "why": why, "again_in_s": WAIT_S})
         now_s = self._monotonic()
         self._deleted.discard(uid)
-        self._kept = {job: kept for job, kept in self._kept.items() if now_s < kept[0]} | {uid: (now_s + WAIT_S, why)}
+        self._kept = {job: kept for job, kept in self._kept.items() if now_s < kept[0]} | {uid: (now_s + HELD_S, why)}
         return NotDeleted(why)
 
     async def _create(self, namespace: str, action: CreateJob) -> None:

@@ -97,15 +97,21 @@ class Fetches:
             self._tell(observed, status)
 
     async def _carry_out(self, key: Key, observed: Observed, decision: FetchDecision) -> Observed | None:
-        """Act; return what was observed with the API server's words, where it did not let it happen."""
-        try:
-            for action in decision.actions:
+        """Act; return what was observed with the API server's words, where it did not let it happen.
+
+        Nothing starts while a Job stays that has to go first; whatever else has to go is asked for.
+        """
+        kept = ""
+        for action in decision.actions:
+            if kept and isinstance(action, CreateJob):
+                continue
+            try:
                 await self._act(key, observed.meta.uid, action)
-        except Refused as refusal:
-            return replace(observed, refusal=str(refusal))
-        except NotDeleted as kept:
-            return replace(observed, kept=str(kept))
-        return None
+            except Refused as refusal:
+                return replace(observed, refusal=str(refusal))
+            except NotDeleted as no:
+                kept = kept or str(no)
+        return replace(observed, kept=kept) if kept else None
 
     async def _act(self, key: Key, uid: str, action: Action) -> None:
         """A Job that is made is remembered: it may come and go, and no status ever tell of it."""

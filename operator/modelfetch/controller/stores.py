@@ -6,6 +6,7 @@ whose files a check has not found. What is to be done is core/store.py's to say.
 
 import logging
 import math
+from datetime import timedelta
 
 from modelfetch.controller.apply import Applier, NotDeleted, Refused
 from modelfetch.controller.intake import Intake
@@ -67,10 +68,10 @@ class Stores:
         observed = await self._observer.store(body, owners, gone, self._surveys.get(key))
         decision = decide(observed, self._settings)
         self._note(key, decision)
-        for action in decision.actions:
-            await self._act(key, action)
+        are_done = [await self._act(key, action) for action in decision.actions]
         status = dump(decision.status) if decision.status is not None else None
-        self._queue.look_again(key, decision.again_at, observed.now)
+        again_at = decision.again_at if all(are_done) else observed.now + timedelta(seconds=JOB_RETRY_S)
+        self._queue.look_again(key, again_at, observed.now)
         await self._statuses.write(MODELSTORES, key, observed.store.metadata, status)
         for fetch in self._inventories.written(key, decision.counted):
             self._queue.add(fetch)
@@ -106,15 +107,17 @@ class Stores:
                 log.warning("what is Ready is not on the volume", extra={"object": str(lost), "store": key.name})
                 self._queue.add(lost)
 
-    async def _act(self, key: Key, action: Action) -> None:
-        """What was refused a moment ago is not asked for again, whatever else has the store looked at."""
+    async def _act(self, key: Key, action: Action) -> bool:
+        """Return whether it is done; what was refused a moment ago is not asked for again, whatever wakes the store."""
         now_s = self._clock.monotonic()
         if isinstance(action, CreateJob) and now_s - self._refused.get(key, -math.inf) < JOB_RETRY_S:
-            return
+            return False
         try:
             await self._applier.act(key.namespace, action)
         except NotDeleted:
-            return  # said there; the next look asks again, in time
+            return False
         except Refused as refusal:
             self._refused[key] = now_s
             log.warning("a Job of the store was refused", extra={"object": str(key), "why": str(refusal)})
+            return False
+        return True

@@ -54,15 +54,19 @@ def _with_clean_up(look: Look, decision: FetchDecision) -> FetchDecision:
 def _as_allowed(look: Look, decision: FetchDecision) -> FetchDecision:
     """Where a Job that has to go first may not be deleted, that is told while it runs, and it keeps its slot.
 
-    One that has ended reports on, so nothing may be said that its report would take back: all stays as it is. So does
-    Ready, which nobody doubts because something else runs on.
+    What is Ready is told nevertheless. Of lost files nothing is said before the Job that published them can go: its
+    report would make the fetch Ready again, and nobody would look for them any more.
     """
     if look.seen.kept is None:
         return decision
+    waits = replace(decision, again_at=look.now + timedelta(seconds=retry.WAIT_S))
+    if decision.status is None or decision.status.phase == "Ready":
+        return waits
+    if look.seen.is_lost or decision.status.is_ready:  # suspended, while something runs on beside what is published
+        return replace(waits, status=None)
     ends = {action.uid for action in decision.actions if isinstance(action, DeleteJob) and not action.in_passing}
-    is_told = any(job.uid in ends and job.result == "Running" for job in look.jobs)
-    if not is_told or decision.status is None or decision.status.is_ready:
-        return replace(decision, status=None, again_at=look.now + timedelta(seconds=retry.WAIT_S))
+    if not any(job.uid in ends and job.result == "Running" for job in look.jobs):
+        return waits
     artifact = decision.status.artifact
     told = blocked(look, Reason.POD_REJECTED, look.seen.kept, takes_ready=True, artifact=artifact)
     return replace(told, claim=decision.claim)

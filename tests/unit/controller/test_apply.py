@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from modelfetch.controller.apply import Applier, NotDeleted
+from modelfetch.controller.apply import HELD_S, Applier, NotDeleted
 from modelfetch.core.actions import DeleteJob
-from modelfetch.core.retry import WAIT_S
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.errors import KubeError
@@ -42,7 +41,7 @@ def _asked(answers, *at_s):
 
 def test_a_job_that_may_not_be_deleted_is_asked_for_now_and_then():
     """Whatever has its fetch looked at meanwhile is told the same; once the right is back it goes."""
-    found, requests, is_ours = _asked([refused(403, "Forbidden", WORDS), None], 0.0, 1.0, WAIT_S - 1, WAIT_S)
+    found, requests, is_ours = _asked([refused(403, "Forbidden", WORDS), None], 0.0, 1.0, HELD_S - 1, HELD_S)
 
     assert [f"NotDeleted: {WORDS}"] * 3 + ["done"] == found
     assert (2, True) == (requests, is_ours)

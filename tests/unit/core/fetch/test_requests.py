@@ -253,6 +253,24 @@ def test_ready_stays_as_it_is_where_something_else_may_not_be_stopped():
     assert _as_it_is(looks.with_spec(runs, suspend=True))
 
 
+def test_what_is_published_is_told_while_an_older_job_may_not_be_stopped():
+    """Nobody reads anything wrong by that; the older Job writes into private files of its own."""
+    older = looks.job(looks.fetch({"files": {"include": ["*.json"]}}), attempt=7)
+    published = looks.published()
+    runs = replace(published, jobs=(*published.jobs, older), pods={**published.pods, older.uid: looks.pod()})
+    decision = decide(replace(runs, kept="forbidden"))
+
+    assert ("True", "Available") == condition(decision, "Ready")
+    assert decision.again_at == NOW + timedelta(seconds=WAIT_S)
+
+
+def test_ready_ends_with_its_claim_though_the_finished_job_may_not_be_deleted():
+    """What it reports is not believed any more: it was published on another volume."""
+    decision = decide(replace(looks.ready(), claim=None, kept="forbidden"))
+
+    assert ("False", "StorageNotReady") == condition(decision, "Ready")
+
+
 def test_a_fetch_that_goes_is_looked_at_again_while_its_job_may_not_be_deleted():
     """Somebody's finalizer holds it, so there is no other event to come."""
     goes = looks.fetch(deletionTimestamp="2026-11-21T11:59:30Z")
