@@ -45,8 +45,10 @@ test: setup disk-tools ## Run everything that CI checks; the last lines count te
 test-unit: setup ## Run the tests that need no cluster
 	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not cluster" --junitxml $(REPORTS)/unit.xml $(ARGS)
 
+# The file that takes longest comes first, so that no worker is left with it at the end.
 test-cluster: setup binaries tools ## Run the tests on an embedded cluster
-	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml $(ARGS)
+	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m cluster --junitxml $(REPORTS)/cluster.xml \
+		tests/cluster/test_outages.py tests/cluster $(ARGS)
 
 test-node: setup tools node-tools ## Run the short ones of the tests on a real node, where there can be one (root)
 	@$(E2E) -m "e2e and short" --junitxml $(REPORTS)/node.xml $(ARGS)

@@ -61,6 +61,7 @@ def test_each_look_can_fail(
     expect_found(lambda: oracles.expect_no_secret(world, operator), world.volume / "models/x", CANARY.encode())
     for place in ("ingest", "trash"):
         expect_found(lambda: oracles.expect_nothing_left(world, fetches, since), world.volume / place / "x", b"")
+    monkeypatch.setattr(oracles, "GONE_S", 0.0)
     expect_fails(lambda: oracles.expect_nothing_left(world, [], since))
     expect_fails(lambda: oracles.expect_bounded(world, operator, since, writes=0))
     expect_fails(lambda: oracles.expect_bounded(replace(world, namespace="elsewhere"), operator, since))

@@ -9,6 +9,7 @@ from typing import Any
 
 from modelfetch.controller.mirror import Key, Mirror, Moment, Object, key_of, store_of, uid_of, version_of
 from modelfetch.controller.queue import KeyedQueue
+from modelfetch.controller.views import read_job
 from modelfetch.controller.vigil import Vigil
 from modelfetch.core.job import FETCH_LABEL, MANAGED_SELECTOR, NAME_ANNOTATION
 from modelfetch.kube.client import Kube
@@ -92,7 +93,14 @@ class Intake:
                         uids.add(uid_of(body))
                         self._listed(resource, body, before, notice)
             for body in self.mirror.missing_from(resource, uids, before):
-                self._forget(resource, body)
+                await self._missed(resource, body)
+
+    async def _missed(self, resource: Resource, body: Object) -> None:
+        """A list does not have it. A Job that runs is asked for by name: no other may start because a list is old."""
+        if resource is JOBS and read_job(body).result == "Running":
+            await self.ask(resource, key_of(resource, body))
+        else:
+            self._forget(resource, body)
 
     def _listed(self, resource: Resource, body: Object, before: Moment, notice: Notice | None) -> None:
         known = self.mirror.get(key_of(resource, body))

@@ -24,6 +24,9 @@ behind the one of Jobs. Bounded, as some never are (deleted by force, node lost)
 """
 _STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
 """What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
+OLD_VIEW_S = 120.0
+"""The same where a Job is complete, which it is by a Pod that succeeded, and its Pod is seen at work: that view is old
+for certain, and a watch that stays so silent has the operator started again before (controller/vigil.py)."""
 _OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\. |\.?$)", re.DOTALL)
 _COUNT = re.compile(r"^\d+ ")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -68,14 +71,16 @@ def ended(job: JobSeen, pod: PodSeen | None, report: Report | None, now: datetim
         told = Failure(final.reason, sanitise(final.message or ""), at, final.file)
         # The fetcher knows that it was told to end, not by whom.
         return (_ended_by_cluster(job, pod, at) or told) if final.reason is Reason.CANCELLED else told
-    if _is_ahead_of_its_pods(job):
+    if _is_ahead_of_its_pods(job, pod):
         return None
     return _unreported(job, pod, at)
 
 
-def _is_ahead_of_its_pods(job: JobSeen) -> bool:
+def _is_ahead_of_its_pods(job: JobSeen, pod: PodSeen | None) -> bool:
     """True when it says that its Pods have ended and they are not seen so yet, nor what they report."""
-    return job.finished_s < PODS_FOLLOW_S and not is_proven(job)
+    is_at_work = pod is not None and pod.exit_code is None and pod.phase in ("Pending", "Running")
+    bound_s = OLD_VIEW_S if is_at_work and job.result == "Complete" else PODS_FOLLOW_S
+    return job.finished_s < bound_s and not is_proven(job)
 
 
 def _ended_by_cluster(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failure | None:

@@ -3,10 +3,11 @@
 import copy
 
 import pytest
+from aiohttp import web
 
 from modelfetch.kube.objects import MODELFETCHES
 from tests import gen
-from tests.unit.controller.loop.world import FETCHES, drain, in_world, stored
+from tests.unit.controller.loop.world import BATCH, FETCHES, drain, in_world, stored
 
 
 def _another():
@@ -131,3 +132,25 @@ def test_who_waited_before_a_restart_has_its_turn(is_known):
 
     (order,) = in_world(scenario, slots=1).made("fetch")
     assert "urgent" == order["name"]
+
+
+def test_a_job_that_runs_is_asked_for_before_it_is_taken_for_gone():
+    """A list of before it was made says nothing of it, and no other is made in its place; one that is gone is."""
+    made = []
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10))
+        await world.look()
+        world.server.refuse = lambda _, path: (
+            web.json_response({"items": []}) if path == "/apis/batch/v1/jobs" else None
+        )
+        for is_gone in (False, True):
+            if is_gone:
+                world.server.objects = {at: o for at, o in world.server.objects.items() if not at.startswith(BATCH)}
+            await world.loop.resync()
+            await world.look()
+            made.append([path for method, path in world.server.requests if method == "POST" and path == BATCH])
+
+    in_world(scenario)
+
+    assert [1, 2] == [len(paths) for paths in made]

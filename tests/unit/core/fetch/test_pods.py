@@ -8,7 +8,7 @@ import pytest
 
 from modelfetch.core.actions import CreateJob
 from modelfetch.core.observed import UNKNOWN, PodEnd
-from modelfetch.core.outcome import PODS_FOLLOW_S
+from modelfetch.core.outcome import OLD_VIEW_S, PODS_FOLLOW_S
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
 from tests.unit.core.looks import NOW, condition, decide
@@ -337,6 +337,17 @@ def test_a_pod_that_is_never_seen_to_end_is_not_waited_for(ahead_s):
     assert status is not None
     assert status.last_error is not None
     assert "Cancelled" == status.last_error.reason
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Running"])
+def test_a_complete_job_whose_pod_is_seen_at_work_has_not_failed(phase):
+    """It is complete by that Pod's success: the view of the Pod is an old one, and no other attempt is made by it."""
+    job = looks.job(result="Complete", finished_at=NOW, finished_s=OLD_VIEW_S - 1)
+    old = looks.look(jobs=(job,), pods={"job-1": looks.pod(phase=phase)})
+    late = replace(old, jobs=(replace(job, finished_s=OLD_VIEW_S),))
+
+    assert ((), None) == (decide(old).actions, decide(old).status.last_error)
+    assert "Internal" == decide(late).status.last_error.reason
 
 
 def _without_pod(seen):
