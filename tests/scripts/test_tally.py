@@ -76,8 +76,8 @@ def of_row(row: str, *cases: tuple[str, str, str]) -> str:
 
 STATUS = ("tests.storage.test_full", "test_f49_edquot", "passed")
 REFUSED_JOBS = [
-    ("tests.unit.core.fetch.test_pods", "test_a_refused_job_is_explained_in_the_servers_words", "passed"),
-    ("tests.unit.core.fetch.test_pods", "test_a_refused_job_is_not_asked_for_before_its_time", "passed"),
+    ("tests.unit.core.fetch.test_obstacles", "test_a_refused_job_is_explained_in_the_servers_words", "passed"),
+    ("tests.unit.core.fetch.test_obstacles", "test_a_refused_job_is_not_asked_for_before_its_time", "passed"),
     ("tests.cluster.test_api_faults", "test_f20_an_object_that_is_refused", "passed"),
 ]
 """All tests of row F20 but those of `make e2e`."""

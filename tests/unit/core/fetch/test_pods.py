@@ -1,13 +1,12 @@
-"""What is decided from the Jobs and Pods of a ModelFetch: those that cannot start, do not end, or went away."""
+"""What is decided from the Jobs and Pods of a ModelFetch: those that end, do not end, or went away."""
 
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from modelfetch.core.actions import CreateJob
-from modelfetch.core.observed import UNKNOWN, PodEnd
+from modelfetch.core.observed import PodEnd
 from modelfetch.core.outcome import OLD_VIEW_S, PODS_FOLLOW_S
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
@@ -99,118 +98,6 @@ def test_a_job_that_went_after_it_had_published_was_not_cancelled():
     assert ([CreateJob], None) == ([type(action) for action in decision.actions], decision.status.last_error)
 
 
-def test_a_claim_that_may_not_be_read_is_told():
-    """In the server's words: a right that is missing does not come by itself."""
-    decision = decide(looks.look(claim=UNKNOWN, claim_error='persistentvolumeclaims "models" is forbidden'))
-
-    assert ("True", "StorageNotReady") == condition(decision, "Reconciling")
-    assert 'persistentvolumeclaims "models" is forbidden' in decision.status.last_error.message
-
-
-def test_what_is_published_on_a_claim_that_may_not_be_read_is_told():
-    """It may be another one by now, so it is not Ready; and it holds no slot while somebody gives the right back."""
-    seen = looks.look(jobs=(looks.ended_job(),), reports={"job-1": looks.success()})
-    decision = decide(replace(seen, claim=UNKNOWN, claim_error="forbidden"))
-
-    assert ("False", "StorageNotReady", "none") == (*condition(decision, "Ready"), decision.claim)
-
-
-@pytest.mark.parametrize(
-    ("pod", "reason"),
-    [
-        ({"unschedulable": "0/3 nodes are available: 3 Insufficient memory."}, "Unschedulable"),
-        ({"unschedulable": 'persistentvolumeclaim "models" not found'}, "StorageNotReady"),
-        (
-            {"unschedulable": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"},
-            "StorageNotReady",
-        ),
-        (
-            {"unschedulable": "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind."},
-            "StorageNotReady",
-        ),
-        ({"unschedulable": "Scheduling is blocked due to non-empty scheduling gates"}, "Unschedulable"),
-        ({"waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}, "ImagePullFailed"),
-        ({"complaint": 'MountVolume.SetUp failed for volume "token" : secret "x" not found'}, "SecretNotFound"),
-        ({"complaint": "references non-existent secret key: token"}, "SecretKeyMissing"),
-        (
-            {"complaint": "driver name efs.csi.aws.com not found in the list of registered CSI drivers"},
-            "StorageNotReady",
-        ),
-        ({"complaint": 'Failed to create pod sandbox: plugin type="calico" failed (add): no IP'}, "PodRejected"),
-        ({"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "x" not found'}, "SecretNotFound"),
-        (
-            {
-                "waiting_reason": "CreateContainerConfigError",
-                "waiting_message": "couldn't find key token in Secret demo/x",
-            },
-            "SecretKeyMissing",
-        ),
-        (
-            {
-                "waiting_reason": "CreateContainerConfigError",
-                "waiting_message": "container has runAsNonRoot and image will run as root",
-            },
-            "PodRejected",
-        ),
-        ({"waiting_reason": "CreateContainerError", "waiting_message": "context deadline exceeded"}, "PodRejected"),
-        ({"waiting_reason": "RunContainerError"}, "PodRejected"),
-    ],
-)
-def test_what_keeps_a_pod_from_starting_is_said(pod, reason):
-    """The cluster's words become the reason while the Pod waits, and the fetch holds no slot meanwhile."""
-    decision = decide(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase="Pending", **pod)}))
-
-    assert ("True", reason) == condition(decision, "Reconciling")
-    assert "none" == decision.claim
-
-
-@pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        ("0/3 nodes are available: 3 Insufficient memory.", "0/57 nodes are available: 57 Insufficient memory."),
-        (
-            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}. "
-            "preemption: 0/3 nodes are available: 1 No preemption victims found, 2 Preemption is not helpful.",
-            "0/30 nodes are available: 10 node(s) had untolerated taint {a: b}, 20 Insufficient cpu. "
-            "preemption: 0/30 nodes are available: 10 Preemption is not helpful, 20 No preemption victims found.",
-        ),
-        (
-            "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. "
-            "no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful.",
-            "0/30 nodes are available: 10 Insufficient cpu, 20 node(s) had untolerated taint(s). "
-            "no new claims to deallocate, preemption: 0/30 nodes are available: 30 Preemption is not helpful.",
-        ),
-    ],
-)
-def test_a_cluster_that_grows_is_no_news(before, now):
-    """The scheduler counts its nodes in each message, and lists its reasons by these counts: the status does not."""
-    first, later = (
-        decide(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase="Pending", unschedulable=words)}))
-        for words in (before, now)
-    )
-
-    assert first.status == later.status
-
-
-def test_a_refused_job_is_explained_in_the_servers_words():
-    """A quota or an admission rule becomes PodRejected with what the API server said."""
-    decision = decide(looks.look(refusal="exceeded quota: pods=0"))
-
-    assert ("False", "PodRejected") == condition(decision, "Ready")
-    assert "exceeded quota" in decision.status.last_error.message
-
-
-def test_a_refused_job_is_not_asked_for_before_its_time():
-    """The status that tells of it brings a look: two refused fetches would hand one slot to and fro without end."""
-    asking = looks.fetch(annotations={"modelfetch.io/reconcile-at": "now"})
-    seen = looks.after(looks.look(asking, refusal="exceeded quota"), refusal=None)
-    later = replace(seen, now=NOW + timedelta(seconds=31))
-    edited = replace(seen, fetch=looks.fetch(status=seen.fetch.status.model_dump(), generation=2))
-
-    assert ((), seen.fetch.status) == (decide(seen).actions, decide(seen).status)
-    assert [CreateJob, CreateJob] == [type(decide(look).actions[0]) for look in (later, edited)]
-
-
 @pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.RATE_LIMITED])
 def test_a_finished_job_on_its_way_out_changes_nothing(reason):
     """Its time to live is over: what stands in the status stays, Stalled does not flicker."""
@@ -270,15 +157,6 @@ def test_a_pod_that_never_started_did_not_miss_its_deadline():
 
     assert ("True", "SecretNotFound") == condition(decide(waiting), "Reconciling")
     assert ("True", "SecretNotFound") == condition(decide(looks.after(waiting)), "Reconciling")
-
-
-def test_a_pod_that_may_not_be_made_is_explained():
-    """A quota lets the Job in and refuses its Pod: the Job controller's words become PodRejected."""
-    job = looks.job(refusal='pods "x" is forbidden: exceeded quota: none')
-    decision = decide(looks.look(jobs=(job,)))
-
-    assert ("True", "PodRejected") == condition(decision, "Reconciling")
-    assert "none" == decision.claim
 
 
 @pytest.mark.parametrize(("late_s", "reason"), [(10, "Progressing"), (60, "NodeLost")])
@@ -392,52 +270,6 @@ def test_a_failure_that_was_told_stays_so_without_its_pod(reason):
     after = decide(_without_pod(looks.failed(reason))).status
 
     assert (before.conditions, before.last_error) == (after.conditions, after.last_error)
-
-
-@pytest.mark.parametrize(
-    ("running", "phase", "seconds"),
-    [(0, "Running", 2), (30, "Running", 2), (60, "Pending", 4), (1000, "Pending", 10)],
-)
-def test_a_few_attempts_are_looked_at_often(running, phase, seconds):
-    """And a Pod that does not start is not left for long, however many there are."""
-    seen = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase=phase)}, running=running)
-
-    assert NOW + timedelta(seconds=seconds) == decide(seen).again_at
-
-
-def _turn(uid, at, running=1500):
-    """Return when a running attempt is looked at again, one of so many."""
-    seen = looks.look(looks.fetch(uid=uid), now=at, running=running, jobs=(looks.job(owner_uid=uid, name=uid),))
-    return decide(replace(seen, pods={"job-1": looks.pod(phase="Running")})).again_at
-
-
-def test_many_attempts_take_turns():
-    """Looked at in the same second, each has its own turn soon after: few at a time, and then at set intervals."""
-    turns = {f"uid-{number}": _turn(f"uid-{number}", NOW) for number in range(1500)}
-    seconds = Counter(int((at - NOW).total_seconds()) for at in turns.values())
-    again = {round((_turn(uid, at) - at).total_seconds(), 2) for uid, at in turns.items()}
-
-    (period_s,) = again
-    assert 100 <= period_s <= 125
-    assert period_s // 2 <= min(seconds) <= max(seconds) <= 1.5 * period_s
-    assert max(seconds.values()) <= 2 * 15
-
-
-def test_turns_stay_where_they_are_while_attempts_come_and_go():
-    """Else who waits for a turn would begin to wait anew each time, and others would come twice."""
-    assert 1 == len({_turn("uid", NOW, running) for running in range(1400, 1500, 10)})
-
-
-@pytest.mark.parametrize("late_s", [0.2, 0.9])
-def test_a_look_that_is_late_skips_no_turn(late_s):
-    """Reading a log takes its time; one of a few more than need turns is looked at every few seconds all the same."""
-    at, waits = NOW, []
-    for _ in range(10):
-        at += timedelta(seconds=late_s)
-        waits.append((_turn("uid", at, 31) - at).total_seconds())
-        at = _turn("uid", at, 31)
-
-    assert max(waits[1:]) < 3
 
 
 @pytest.mark.parametrize(("silent_s", "is_told"), [(0, False), (119, False), (120, True), (9999, True)])
