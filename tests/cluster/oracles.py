@@ -19,7 +19,7 @@ from http.client import BAD_REQUEST
 from pathlib import Path
 
 from modelfetch.core.store import inventory
-from modelfetch.devcluster.workspace import CLAIM
+from modelfetch.devcluster.workspace import Workspace
 from tests.cluster import rights
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.outcome import expect_right_bytes, left_by, wait_settled
@@ -157,7 +157,7 @@ def expect_deletable(world: World, fetches: list[Object]) -> None:
 def is_here(world: World, body: Object) -> bool:
     """Whether what a fetch has published, or is to, is on the volume of the world, not on one that took its place."""
     artifact = (body.get("status") or {}).get("artifact") or {}
-    own = f"{world.namespace}-{CLAIM}"
+    own = Workspace(world.namespace, world.volume).volume_name
     return bool(artifact.get("volumeName", own) == own)
 
 

@@ -18,11 +18,9 @@ class Attempt(NamedTuple):
 
 
 def attempts(world: World) -> Counter[Attempt]:
-    """Return how many fetch Jobs were ever seen for each attempt."""
-    there = world.all("jobs")
-    world.recorder.catch_up(there)
-    bodies = [*there, *(versions[0] for versions in world.recorder.by_uid("Job").values())]
-    jobs = {body["metadata"]["uid"]: body["metadata"] for body in bodies}.values()
+    """Return how many fetch Jobs were ever created for each attempt."""
+    world.recorder.catch_up(world.all("jobs"))
+    jobs = [versions[0]["metadata"] for versions in world.recorder.by_uid("Job").values()]
     return Counter(_attempt(job) for job in jobs if job["labels"]["modelfetch.io/task"] == "fetch")
 
 

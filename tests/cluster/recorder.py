@@ -26,10 +26,9 @@ _LIFE_S = 1800
 
 
 class Recorder:
-    """What was seen so far; filled by threads of its own, or nothing where the API server itself is taken away."""
+    """What was seen so far; filled by a thread of its own."""
 
-    def __init__(self, *, watches: bool = False) -> None:
-        self._watches = watches
+    def __init__(self) -> None:
         self._versions: list[Object] = []
         self._arrived = threading.Condition()
         self.problem: Exception | None = None
@@ -64,9 +63,7 @@ class Recorder:
         return found
 
     def catch_up(self, objects: list[Object]) -> None:
-        """Return when these versions, or later ones, have arrived where anything does; fails where they do not."""
-        if not self._watches:
-            return
+        """Return when these versions, or later ones, have arrived; fails where they do not."""
         wanted = {body["metadata"]["uid"]: int(body["metadata"]["resourceVersion"]) for body in objects}
 
         def has_all() -> bool:
@@ -83,7 +80,7 @@ class Recorder:
 @contextlib.contextmanager
 def recording(connection: Connection, namespace: str, kinds: tuple[Resource, ...]) -> Iterator[Recorder]:
     """Yield a recorder that takes in everything of these kinds until the block ends."""
-    recorder = Recorder(watches=True)
+    recorder = Recorder()
     watches = [_Watch(recorder, connection, kind, namespace) for kind in kinds]
     for watch in watches:
         watch.start()

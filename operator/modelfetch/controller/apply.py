@@ -78,15 +78,15 @@ class Applier:
 
     async def _delete(self, namespace: str, name: str, uid: str) -> None:
         """Its Pods end first: while the Job is there, no other is made under its name."""
-        until_s, why = self._kept.get(uid, (0.0, ""))
-        if why and self._monotonic() < until_s:
-            raise NotDeleted(why)
+        kept = self._kept.get(uid)
+        if kept is not None and self._monotonic() < kept[0]:
+            raise NotDeleted(kept[1])
         self._deleted.add(uid)
         try:
             answer = await self._kube.delete(JOBS, namespace, name, uid=uid, propagation="Foreground")
         except KubeError as error:
             if _is_refusal(error):
-                raise self._is_kept(Key(JOBS.kind, namespace, name), uid, sanitise(error.message)) from None
+                raise self._not_deleted(Key(JOBS.kind, namespace, name), uid, sanitise(error.message)) from None
             raise
         self._kept.pop(uid, None)
         if answer is None:
@@ -95,11 +95,13 @@ class Applier:
         elif (answer.get("metadata") or {}).get("deletionTimestamp"):
             self._learn(JOBS, answer)  # on its way out: to be deleted once, however late its event comes
 
-    def _is_kept(self, job: Key, uid: str, why: str) -> NotDeleted:
+    def _not_deleted(self, job: Key, uid: str, why: str) -> NotDeleted:
+        """Return what is raised; nobody asks again for a while, and what was refused before that is forgotten."""
         log.warning("a Job may not be deleted", extra={"object": str(job), "why": why, "again_in_s": WAIT_S})
         now_s = self._monotonic()
         self._deleted.discard(uid)
-        self._kept = {job: kept for job, kept in self._kept.items() if now_s < kept[0]} | {uid: (now_s + HELD_S, why)}
+        held = {other: kept for other, kept in self._kept.items() if now_s < kept[0]}
+        self._kept = held | {uid: (now_s + HELD_S, why)}
         return NotDeleted(why)
 
     async def _create(self, namespace: str, action: CreateJob) -> None:

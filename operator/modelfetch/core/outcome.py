@@ -22,11 +22,11 @@ PODS_FOLLOW_S = 5.0
 """Seconds that the Pods of a finished Job have to be seen ended: they come over a watch of their own, which may be
 behind the one of Jobs. Bounded, as some never are (deleted by force, node lost); on a busy machine about a second.
 """
-_STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
-"""What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
 OLD_VIEW_S = 120.0
 """The same where a Job is complete, which it is by a Pod that succeeded, and its Pod is seen at work: that view is old
 for certain, and a watch that stays so silent has the operator started again before (controller/vigil.py)."""
+_STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
+"""What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
 _OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\. |\.?$)", re.DOTALL)
 _COUNT = re.compile(r"^\d+ ")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
