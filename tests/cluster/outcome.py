@@ -1,11 +1,15 @@
 """What is left of fetches that ended, whatever happened meanwhile: which Jobs there were, which files, which bytes."""
 
 import hashlib
+import json
 from collections import Counter
 from typing import NamedTuple
 
 from modelfetch.core.store import inventory
 from tests.cluster.world import Object, World, until
+
+_HOLDER = 4
+"""Where the head of a journal has the place and the uid of the fetch."""
 
 
 class Attempt(NamedTuple):
@@ -33,6 +37,12 @@ def _attempt(job: Object) -> Attempt:
 def left_by(world: World) -> set[str]:
     """Return the Jobs whose attempts have private files."""
     return {path.name.partition(".")[0] for path in (world.volume / "ingest").iterdir()}
+
+
+def left_to(world: World) -> set[str]:
+    """Return the uids of the fetches for which there are private files, as their journals say."""
+    heads = (path.read_text() for path in (world.volume / "ingest").glob("*/journal"))
+    return {json.JSONDecoder().raw_decode(head)[0][_HOLDER].rpartition("/")[2] for head in heads}
 
 
 def wait_settled(world: World) -> None:
