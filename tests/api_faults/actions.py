@@ -46,6 +46,14 @@ class Delay(_Strict):
 
 
 @dataclass(frozen=True)
+class Linger(_Strict):
+    """A write is on its way for `seconds`, and arrives then, whether its client is still there or not."""
+
+    seconds: float
+    do: Literal["linger"] = field(default="linger", kw_only=True)
+
+
+@dataclass(frozen=True)
 class Answer(_Strict):
     """This answer instead of the true one: a Status with `reason` and `message`, or `text` as a balancer would say."""
 
@@ -133,7 +141,7 @@ class Expire(_Strict):
     do: Literal["expire"] = field(default="expire", kw_only=True)
 
 
-Disturbance = Kill | Drop | Reset | Delay | Answer | Truncate | TimeTravel
+Disturbance = Kill | Drop | Reset | Delay | Linger | Answer | Truncate | TimeTravel
 """What befalls a request."""
 Edit = Close | Silence | Lose | Repeat | Pause | Coalesce | Expire
 """What befalls the events of a watch. Events count from 1, those of the rule's names only; bookmarks never count."""

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.api_faults import stream, travel
-from tests.api_faults.actions import Action, Answer, Delay, Drop, Edit, Kill, Reset, TimeTravel, Truncate
+from tests.api_faults.actions import Action, Answer, Delay, Drop, Edit, Kill, Linger, Reset, TimeTravel, Truncate
 from tests.api_faults.endings import drop, reset
 from tests.api_faults.exchange import Answered, Headers, failure
 from tests.api_faults.record import Log, Record
@@ -40,7 +40,7 @@ class Passage:
             return await self._tell(instead)
         if self.record.call.verb == "watch":
             return await self._watch(self._revision(before), _editors(rules))
-        answered = await self._ask(self._revision(before))
+        answered = await self._ask_in_time(before)
         answered = await self._disturbed(after) or answered
         told = await self._tell(answered, next((a for a in after if isinstance(a, Truncate)), None))
         await self._disturbed(_actions(rules, "response"), READ_WITHIN_S)
@@ -68,6 +68,12 @@ class Passage:
         """Return the revision to answer from, None for the newest."""
         back = [self.log.before(action.writes) for action in actions if isinstance(action, TimeTravel)]
         return back[0] if back else None
+
+    async def _ask_in_time(self, before: Iterable[Action]) -> Answered:
+        on_its_way_s = sum(action.seconds for action in before if isinstance(action, Linger))
+        if not on_its_way_s:
+            return await self._ask(self._revision(before))
+        return await self.upstream.regardless(on_its_way_s, self._ask(None))
 
     async def _ask(self, revision: int | None) -> Answered:
         call, target = self.record.call, self.request.raw_path

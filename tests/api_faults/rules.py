@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
-from tests.api_faults.actions import Action, Answer, Delay, Edit, TimeTravel, Truncate, _Strict
+from tests.api_faults.actions import Action, Answer, Delay, Edit, Linger, TimeTravel, Truncate, _Strict
 from tests.api_faults.call import READS, WRITES, Call
 
 Phase = Literal["before", "after", "response"]
@@ -78,6 +78,8 @@ def _problem(rule: Rule) -> str:
         return "an answer is cut after the server gave it"
     if isinstance(action, TimeTravel) and (phase != "before" or verb not in (*READS, "read", "watch")):
         return "a read goes elsewhere before it reaches the server"
+    if isinstance(action, Linger) and (phase != "before" or verb not in (*WRITES, "write")):
+        return "a write is on its way before it reaches the server"
     if isinstance(action, Answer | Delay) and phase == "response":
         return "who has its answer gets no other"
     return ""

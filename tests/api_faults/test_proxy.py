@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from modelfetch.kube.connection import Connection, from_kubeconfig
-from tests.api_faults.actions import Answer, Delay, Drop, Kill, Reset, TimeTravel, Truncate
+from tests.api_faults.actions import Answer, Delay, Drop, Kill, Linger, Reset, TimeTravel, Truncate
 from tests.api_faults.call import Call
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Match, Plan, Rule
@@ -290,3 +290,14 @@ def test_a_client_that_never_says_hello_leaves_nothing(authority):
 
     with silent, contextlib.suppress(ConnectionResetError):
         assert silent.recv(1) == b""
+
+
+def test_a_write_that_lingers_arrives_without_its_client(stage):
+    """A network that holds it back, while whoever sent it has given up and gone."""
+    stage.plan(Rule(WRITE, Linger(LATE_S)), Rule(READ, Delay(2 * LATE_S), nth=2))
+    with stage.client() as client:
+        client.request("POST", JOBS, "{}")
+        stage.ask("GET", JOBS)
+    stage.ask("GET", JOBS)
+
+    assert ["GET", "POST", "GET"] == reached(stage)

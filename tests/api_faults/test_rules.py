@@ -120,6 +120,7 @@ def test_a_seed_gives_the_same_rules():
         '[{"match": {}, "action": {"do": "explode"}}]',
         '[{"match": {"verbs": "get"}, "action": {"do": "drop"}}]',
         '[{"match": {}, "action": {"do": "close", "after": 1}}]',
+        '[{"match": {"verb": "get"}, "action": {"do": "linger", "seconds": 1}}]',
     ],
 )
 def test_a_line_that_is_no_plan_is_refused(line):

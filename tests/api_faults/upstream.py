@@ -5,7 +5,7 @@ Comes in: a Connection, of which only the address and the CA are used; requests.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -28,6 +28,7 @@ class Upstream:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._late: set[asyncio.Future[Answered]] = set()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -45,6 +46,18 @@ class Upstream:
         async with asyncio.timeout(_GOODBYE_S):
             while any(one.fileno() >= 0 for one in made):
                 await asyncio.sleep(0.01)
+
+    async def regardless(self, seconds: float, asking: Coroutine[None, None, Answered]) -> Answered:
+        """Return the answer to what is asked after `seconds`; it is also asked where nobody waits for that any more."""
+
+        async def later() -> Answered:
+            await asyncio.sleep(seconds)
+            return await asking
+
+        late = asyncio.ensure_future(later())
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
+        return await asyncio.shield(late)
 
     @asynccontextmanager
     async def ask(self, request: web.BaseRequest, target: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:

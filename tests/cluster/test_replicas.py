@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 import trustme
 
+from modelfetch.controller.loop import READS_END_S, WRITES_END_S
 from modelfetch.core.lease import LEASE_S
 from modelfetch.devcluster.hub.content import Weights
 from modelfetch.devcluster.hub.hub import FixtureHub
 from modelfetch.devcluster.hub.repository import RepoSpec
 from modelfetch.kube.connection import from_kubeconfig
+from tests.api_faults.actions import Linger
 from tests.api_faults.call import WRITES
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
-from tests.api_faults.record import Log
-from tests.api_faults.rules import Plan
+from tests.api_faults.rules import Match, Plan, Rule
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.world import World, repo, until
 
@@ -37,14 +38,14 @@ def hub() -> Iterator[FixtureHub]:
 
 @dataclass(frozen=True)
 class Replica:
-    """An operator, and what passed on its own way to the API server."""
+    """An operator, and its own way to the API server."""
 
     operator: OperatorProcess
-    log: Log
+    way: Proxy
 
     def revisions(self) -> list[int]:
         """Return those that it has led to: of all that it has written, its Lease among it."""
-        written = (record for record in self.log.records() if record.call.verb in WRITES)
+        written = (record for record in self.way.log.records() if record.call.verb in WRITES)
         return [record.revision for record in written if record.revision and record.status < BAD_REQUEST]
 
 
@@ -96,14 +97,14 @@ def replicas(
 
 
 @contextmanager
-def way_of_its_own(operator: OperatorProcess, authority: trustme.CA, folder: Path) -> Iterator[Log]:
-    """Lead an operator that has not started yet by a proxy; yield what passes there."""
+def way_of_its_own(operator: OperatorProcess, authority: trustme.CA, folder: Path) -> Iterator[Proxy]:
+    """Lead an operator that has not started yet by this proxy."""
     identity = from_kubeconfig(operator.kubeconfig)
     proxy = Proxy(identity, Plan())
     with proxied(proxy, authority) as way:
         path = folder / f"way-{way.server.rpartition(':')[2]}"
         operator.command += ["--kubeconfig", str(write_proxied_kubeconfig(path, way, identity))]
-        yield proxy.log
+        yield proxy
 
 
 def lease(world: World, field: str) -> str:
@@ -140,6 +141,21 @@ def test_a_leader_that_ends_in_good_order_is_followed_at_once(replicas: Replicas
 
     assert 0 == replicas.first.operator.wait_ended()
     replicas.fetch("model")
+    replicas.expect_one_after_the_other()
+
+
+def test_a_leader_that_ends_beside_a_write_leaves_its_lease_to_age(replicas: Replicas) -> None:
+    """Its last write, an Event, which nobody refuses, arrives three seconds later: the next one leads after that."""
+    first = replicas.first
+    first.way.plan.add(Rule(Match("create", "events"), Linger(READS_END_S + WRITES_END_S + 3.0)))
+    replicas.world.fetch("model", repo(replicas.hub))
+    until(lambda: [1] == first.way.plan.met(), first.operator.said)
+    first.operator.signal(signal.SIGTERM)
+    assert 0 == first.operator.wait_ended()
+    replicas.wait_taken_over("the end beside a write of the one that led", TAKES_OVER_S)
+
+    assert "stops with writes under way" in first.operator.said()
+    assert 1 == replicas.world.wait_phase("model", "Ready")["attempt"]["number"]
     replicas.expect_one_after_the_other()
 
 

@@ -129,6 +129,10 @@ class Leadership:
         except (KubeError, TimeoutError) as error:
             log.warning("could not blank the Lease; others wait until it is stale", extra={"why": _why(error)})
 
+    def leave(self) -> None:
+        """This replica writes nothing from now on; others wait until the Lease is stale, as after a kill."""
+        self._renewed = None
+
     async def _try_to_win(self) -> str | None:
         """Return what is in the way, None where this replica leads now."""
         try:
@@ -237,6 +241,9 @@ class Alone:
 
     async def give_up(self, _has_checked: Callable[[str], bool]) -> None:
         """Nothing is held."""
+
+    def leave(self) -> None:
+        """Nobody waits for it to end."""
 
 
 def _annotations(lease: Object) -> Object:

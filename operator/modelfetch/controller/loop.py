@@ -6,6 +6,8 @@ with a growing delay; the others go on. What a look is stands in fetches.py and 
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.controller.apply import Applier
@@ -153,20 +155,29 @@ class Loop:
             finally:
                 self.queue.done(key, self._intake.has_written)
 
-    async def end(self) -> None:
-        """Begin nothing new, and end what has begun as far as a few seconds go: nobody who only reads is waited for."""
-        self.queue.close()
-        if await self._is_idle_within(READS_END_S):
-            return
-        for worker in self._workers:
-            if worker is not None and worker not in self._kube.writing:
-                worker.cancel()
-        if not await self._is_idle_within(WRITES_END_S):
-            log.warning("stops with reconciles under way", extra={"after_s": READS_END_S + WRITES_END_S})
+    async def end(self) -> bool:
+        """Begin nothing new, and end what has begun as far as a few seconds go: nobody who only reads is waited for.
 
-    async def _is_idle_within(self, seconds: float) -> bool:
+        Returns whether no write is under way any more; one that is may still arrive.
+        """
+        self.queue.close()
+        if not await self._is_within(READS_END_S, self.queue.until_idle()):
+            for worker in self._workers:
+                if worker is not None and worker not in self._kube.writing:
+                    worker.cancel()
+        self.recorder.close()
+        is_over = await self._is_within(WRITES_END_S, self._until_all_is_written())
+        if not is_over:
+            log.warning("stops with writes under way", extra={"after_s": READS_END_S + WRITES_END_S})
+        return is_over
+
+    async def _until_all_is_written(self) -> None:
+        await self.queue.until_idle()
+        await self._kube.until_written()
+
+    async def _is_within(self, seconds: float, end: Coroutine[Any, Any, None]) -> bool:
         try:
-            await asyncio.wait_for(self.queue.until_idle(), seconds)
+            await asyncio.wait_for(end, seconds)
         except TimeoutError:
             return False
         return True

@@ -66,7 +66,7 @@ async def run(args: argparse.Namespace, settings: Settings, connection: Connecti
     _stop_on_signals(stop)
     clock, metrics = SystemClock(), Metrics()
     async with AsyncExitStack() as stack:
-        about_leases = await stack.enter_async_context(Kube(connection))
+        about_leases = await stack.enter_async_context(Kube(connection, tell=metrics.requested))
         place = Place(args.lease_namespace or connection.namespace, args.lease_name, args.identity or _identity())
         leadership = Leadership(about_leases, place, clock.now, clock.elapsed) if args.leader_election else Alone()
         kube = await stack.enter_async_context(Kube(connection, leadership.window_s, metrics.requested))
@@ -106,10 +106,13 @@ async def _lead(
     try:
         await _until_stopped(stop, (keeping, working))
     finally:
-        await loop.end()
+        is_over = await loop.end()
         keeping.cancel()
         # Now, not when Kopf has ended, which takes it seconds: nothing can be written any more.
-        await leadership.give_up(loop.has_checked)
+        if is_over:
+            await leadership.give_up(loop.has_checked)
+        else:  # what may still arrive must not arrive after another's first write
+            leadership.leave()
         stop.set()
         await asyncio.wait({working}, timeout=KOPF_ENDS_S)
         working.cancel()

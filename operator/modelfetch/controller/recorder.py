@@ -33,6 +33,7 @@ class EventRecorder:
         self._instance = socket.gethostname()
         self._waiting: asyncio.Queue[Object] = asyncio.Queue(WAITING_LIMIT)
         self._trouble = ""
+        self._is_closed = False
 
     def tell(self, meta: ObjectMeta, before: ModelFetchStatus, after: ModelFetchStatus) -> None:
         """Put what there is to tell of this step in line; returns at once, whatever becomes of it."""
@@ -47,15 +48,21 @@ class EventRecorder:
         """Number of Events in line."""
         return self._waiting.qsize()
 
+    def close(self) -> None:
+        """Begin no other post; what is in line is not told."""
+        self._is_closed = True
+
     async def post_for_ever(self) -> None:
-        """Post what is in line, one after the other."""
-        while True:
+        """Post what is in line, one after the other, until it is closed."""
+        while not self._is_closed:
             await self.post_next()
             await asyncio.sleep(EVERY_S)
 
     async def post_next(self) -> None:
         """Post the first in line, for which it waits; afterwards it is out of it, posted or not."""
         body = await self._waiting.get()
+        if self._is_closed:
+            return
         try:
             await self._post(body)
         except KubeError as error:

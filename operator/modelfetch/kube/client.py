@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -65,6 +65,7 @@ class Kube:
         self._session: aiohttp.ClientSession | None = None
         self.writing: set[asyncio.Task[Any] | None] = set()
         """The tasks that wait for the answer to a write."""
+        self._written = asyncio.Event()
         self._limit = ""
         """Objects on a page of a list, empty where a list comes as a whole."""
 
@@ -244,13 +245,16 @@ class Kube:
     ) -> str:
         """Return the last lines of a container's log; raises KubeError, soon where its node does not answer."""
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit_bytes)}
-        path = resource.path(namespace, pod, "log")
+        path, code = resource.path(namespace, pod, "log"), 0
         try:
             async with self._request("GET", path, query=query, timeout=_LOG_TIMEOUT) as response:
+                code = response.status
                 await _check(response)
                 return (await response.read()).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable("GET", path, error) from error
+        finally:
+            self._tell("GET", plural_in(path), code)
 
     async def raw(self, path: str, accept: str = "application/json") -> Object:
         """Return what `path` answers in the form that `accept` names, such as a Table for columns."""
@@ -269,21 +273,36 @@ class Kube:
         headers = {"Accept": accept} | ({"Content-Type": content} if body is not None else {})
         data = _encode(body) if body is not None else None
         timeout = _TIMEOUT if method == "GET" else self._write_timeout(method, path)
-        code, task = 0, asyncio.current_task()
-        if method != "GET":
-            self.writing.add(task)
+        code = 0
         try:
-            async with self._request(
-                method, path, query=query, data=data, headers=headers, timeout=timeout
-            ) as response:
-                code, self.has_answered = response.status, True
-                await _check(response)
-                return as_object(await response.json(content_type=None))
+            with self.write() if method != "GET" else contextlib.nullcontext():
+                async with self._request(
+                    method, path, query=query, data=data, headers=headers, timeout=timeout
+                ) as response:
+                    code, self.has_answered = response.status, True
+                    await _check(response)
+                    return as_object(await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise unreachable(method, path, error) from error
         finally:
-            self.writing.discard(task)
             self._tell(method, plural_in(path), code)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[None]:
+        """Whoever is in here waits for the answer to a write."""
+        task = asyncio.current_task()
+        self.writing.add(task)
+        try:
+            yield
+        finally:
+            self.writing.discard(task)
+            self._written.set()
+
+    async def until_written(self) -> None:
+        """Return when nobody waits for the answer to a write."""
+        while self.writing:
+            self._written.clear()
+            await self._written.wait()
 
     def _write_timeout(self, method: str, path: str) -> aiohttp.ClientTimeout:
         """A write ends while its sender still may write, so that it cannot arrive when somebody else does."""

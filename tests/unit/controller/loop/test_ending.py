@@ -1,6 +1,7 @@
 """How the work ends when the operator is stopped."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -27,23 +28,22 @@ HANGS_S = 1000.0
 )
 def test_nobody_who_only_reads_is_waited_for(look_s, writes, ended_after_s, is_done):
     """The next leader comes the sooner; the answer to a write is waited for, as nobody else may write until then."""
-    simulated, done = SteppedLoop(), []
+    simulated, done, was_over = SteppedLoop(), [], []
 
     async def case():
         kube = Kube(Connection("http://127.0.0.1:1"))
         loop = Loop(kube, Settings(image="x"), StandingClock())
 
         async def look(key):
-            if writes:
-                kube.writing.add(asyncio.current_task())
-            await asyncio.sleep(look_s)
+            with kube.write() if writes else contextlib.nullcontext():
+                await asyncio.sleep(look_s)
             done.append(key)
 
         loop._fetches.reconcile = look
         worker = asyncio.create_task(loop.work())
         loop.queue.add(Key("ModelFetch", "demo", "one"))
         await asyncio.sleep(0)
-        await loop.end()
+        was_over.append(await loop.end())
         took_s = simulated.elapsed
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
@@ -54,3 +54,36 @@ def test_nobody_who_only_reads_is_waited_for(look_s, writes, ended_after_s, is_d
     finally:
         simulated.close()
     assert is_done == bool(done)
+    assert [is_done or not writes] == was_over
+
+
+@pytest.mark.parametrize(("write_s", "is_over"), [(3.0, True), (HANGS_S, False)], ids=["is answered", "is not"])
+def test_an_event_that_is_posted_is_waited_for_and_no_other_begins(write_s, is_over):
+    """No worker posts it, and it is a write as every other: it may not arrive when another one leads."""
+    simulated, sent = SteppedLoop(), []
+
+    async def case():
+        kube = Kube(Connection("http://127.0.0.1:1"))
+        loop = Loop(kube, Settings(image="x"), StandingClock())
+
+        async def post(body):
+            sent.append(body["metadata"]["name"])
+            with kube.write():
+                await asyncio.sleep(write_s)
+
+        loop.recorder._post = post
+        posting = asyncio.create_task(loop.recorder.post_for_ever())
+        for name in ("first", "second"):
+            loop.recorder._waiting.put_nowait({"metadata": {"name": name}})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        ended = await loop.end()
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+        return ended
+
+    try:
+        assert is_over == simulated.run_until_complete(case())
+    finally:
+        simulated.close()
+    assert ["first"] == sent
