@@ -22,22 +22,32 @@ class Backoff(StrEnum):
     DISRUPTION = "disruption"
     """The cluster's doing, not the source's: not counted; the delay grows only while it comes in quick succession."""
     WAIT = "wait"
-    """Something else has to change first (a Secret, a volume, a quota): looked at again, no attempt is spent."""
+    """Something else has to change first (a Secret, a volume, a quota): looked at again, less and less often where that
+    takes an attempt, and none is counted."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Facts about one reason; `cause` (when it comes) and `remedy` (what to do) are a sentence each, for people."""
+    """Facts about one reason; `cause` (when it comes) and `remedy` (what to do) are a sentence each, for people.
+
+    `in_the_end` is the remedy where nothing is tried any more, if it is another one.
+    """
 
     backoff: Backoff
     exit_code: int
     cause: str
     remedy: str
+    in_the_end: str = ""
 
     @property
     def retryable(self) -> bool:
         """True when the operator tries again by itself."""
         return self.backoff is not Backoff.NONE
+
+    @property
+    def last_remedy(self) -> str:
+        """What to do where nothing is tried any more."""
+        return self.in_the_end or self.remedy
 
 
 class Reason(StrEnum):
@@ -173,24 +183,28 @@ TABLE: dict[Reason, Row] = {
         20,
         "The source answers 429, or asks to wait, for longer than an attempt does.",
         "Nothing to do: the fetch goes on after the delay; a token raises the limits.",
+        "Wait until the source answers again; a token raises the limits.",
     ),
     Reason.SOURCE_UNAVAILABLE: Row(
         _YES,
         21,
         "The source cannot be reached, answers with an error of its own, or breaks off again and again.",
         "Nothing to do while it is short; else check the source and the network.",
+        "Check the source, and the network on the way to it.",
     ),
     Reason.SOURCE_CHANGED: Row(
         _YES,
         22,
         "A file, or the commit, became another one while the attempt ran.",
         "Nothing to do: the next attempt takes the new version; pin a commit.",
+        "Pin a commit: the files of the source change while they are fetched.",
     ),
     Reason.SOURCE_STALLED: Row(
         _YES,
         23,
         "A file came at less than 1 KiB/s for as long as spec.transfer.stallTimeout, again and again.",
         "Nothing to do while it is rare; else raise spec.transfer.stallTimeout.",
+        "Check the network, or raise spec.transfer.stallTimeout.",
     ),
     Reason.CHECKSUM_MISMATCH: Row(
         _NO,
@@ -235,13 +249,13 @@ TABLE: dict[Reason, Row] = {
         "Check the address: what came is not the file that was asked for.",
     ),
     Reason.INSUFFICIENT_STORAGE: Row(
-        _YES,
+        _WAIT,
         40,
         "The volume has less space, or fewer inodes, than the files need.",
         "Free space on the volume or enlarge it; the message says how much.",
     ),
     Reason.QUOTA_EXCEEDED: Row(
-        _YES,
+        _WAIT,
         46,
         "The volume has space left, and its user, group or project has used up its share.",
         "Raise the quota of the volume's user, group or project, or free some of it.",
@@ -253,7 +267,7 @@ TABLE: dict[Reason, Row] = {
         "Create the named ModelStore or PersistentVolumeClaim, or wait for it.",
     ),
     Reason.STORAGE_READ_ONLY: Row(
-        _YES,
+        _WAIT,
         42,
         "The volume, or a folder on it, does not let the fetcher write.",
         "Make the volume writable for the fetch Pod.",
@@ -265,7 +279,7 @@ TABLE: dict[Reason, Row] = {
         "Check the volume's health: the storage reported an error.",
     ),
     Reason.STORAGE_UNAVAILABLE: Row(
-        _YES,
+        _WAIT,
         47,
         "The volume is mounted, and what serves it does not answer.",
         "Check the volume's server and the way to it: the storage was mounted and does not answer.",
@@ -322,7 +336,8 @@ TABLE: dict[Reason, Row] = {
         _FREE,
         56,
         "The cluster ended the Pod to use its node for something else: eviction, drain or preemption.",
-        "Nothing to do: the fetch goes on in a new Pod.",
+        "Nothing to do: the fetch goes on in a new Pod. Where the message says that it has used more than its limit, "
+        "raise that in the ModelStore's jobTemplate.",
     ),
     Reason.NODE_LOST: Row(
         _FREE,
@@ -342,6 +357,7 @@ TABLE: dict[Reason, Row] = {
         59,
         "The fetcher was stopped, or its Job or Pod deleted, before it told how it ended.",
         "Nothing to do: the fetch was stopped and goes on in a new Pod.",
+        "Start it again: what was verified is kept.",
     ),
     Reason.SUSPENDED: Row(
         _WAIT,

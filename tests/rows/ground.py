@@ -131,7 +131,7 @@ def require_refused(outcome: Outcome, reason: Reason, *words: str) -> None:
     event, row = outcome.event, reason.row
 
     assert (reason.value, row.exit_code) == (event["reason"], outcome.exit_code), outcome.message
-    assert (False, row.remedy, row.retryable, None) == tuple(
+    assert (False, row.last_remedy, row.retryable, None) == tuple(
         event[key] for key in ("ok", "remedy", "retryable", "artifact")
     )
     assert [] == [word for word in words if word not in outcome.message], outcome.message

@@ -196,7 +196,7 @@ def require_ended(ending: Ending, reason: Reason, *words: str) -> None:
     report = ending.report
 
     assert (False, reason) == (report.ok, report.reason), ending.message
-    assert (reason.row.remedy, reason.row.retryable) == (report.remedy, report.retryable)
+    assert (reason.row.last_remedy, reason.row.retryable) == (report.remedy, report.retryable)
     assert [] == [word for word in words if word not in ending.message], ending.message
     assert [] == sorted(ending.files)
 

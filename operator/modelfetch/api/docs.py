@@ -26,9 +26,10 @@ _BACKOFFS = {
 _DELAYS = {
     Backoff.NONE: "none",
     Backoff.NORMAL: "`spec.retry.initialDelay`, doubled with each further failure, up to `spec.retry.maxDelay`",
-    Backoff.DISRUPTION: "`spec.retry.initialDelay`, doubled, up to `spec.retry.maxDelay`, only where it comes in a row",
+    Backoff.DISRUPTION: "`spec.retry.initialDelay`, doubled, up to `spec.retry.maxDelay`, unless the attempt ran for "
+    "as long as that",
     Backoff.WAIT: "none where the operator sees the change, else 30 seconds, within `spec.retry.initialDelay` and "
-    "`spec.retry.maxDelay`",
+    "`spec.retry.maxDelay`; where it takes an attempt to see it, doubled, up to `spec.retry.maxDelay`",
 }
 _SIMPLE = ("string", "integer", "boolean")
 
@@ -51,6 +52,7 @@ def _section(reason: Reason) -> str:
     row = reason.row
     facts = {
         "What to do": row.remedy,
+        **({"Where nothing is tried any more": row.in_the_end} if row.in_the_end else {}),
         "Tried again": f"{_BACKOFFS[row.backoff]}.",
         "Delay": f"{_DELAYS[row.backoff]}.",
         "Exit code": f"{row.exit_code}.",

@@ -275,8 +275,8 @@ def refuse(error: FetchError, name: str) -> None:
     if name == "json":
         document = {
             "event": "result", "ok": False, "reason": error.reason.value, "message": error.message,
-            "remedy": row.remedy, "retryable": row.retryable, "artifact": None,
+            "remedy": row.last_remedy, "retryable": row.retryable, "artifact": None,
         }  # fmt: skip
         write_line(sys.stdout, json.dumps(document, ensure_ascii=False))
     else:
-        write_lines(sys.stderr, [f"error: {error}", f"  to do: {row.remedy}"])
+        write_lines(sys.stderr, [f"error: {error}", f"  to do: {row.last_remedy}"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from modelfetch.controller.mirror import Key, Mirror, Object, key_of, store_of
 from modelfetch.controller.pace import Clock
+from modelfetch.controller.views import is_ready
 from modelfetch.core.store import published_mark
 from modelfetch.kube.objects import MODELFETCHES
 
@@ -131,7 +132,6 @@ def _told(fetch: Object) -> tuple[str, str] | None:
     """Return the mark of what a fetch says is published and when that was; None where it is not Ready, or goes."""
     meta, status = fetch["metadata"], fetch.get("status") or {}
     artifact = status.get("artifact") or {}
-    is_ready = any((one.get("type"), one.get("status")) == ("Ready", "True") for one in status.get("conditions") or ())
-    if not is_ready or not artifact.get("digest") or "deletionTimestamp" in meta:
+    if not is_ready(fetch) or not artifact.get("digest") or "deletionTimestamp" in meta:
         return None
     return published_mark(meta["uid"], artifact["digest"]), str(artifact.get("publishedAt"))

@@ -5,10 +5,10 @@ looks share; what was read last stands until it can be read again.
 """
 
 import re
-from datetime import datetime
 from typing import Any
 
 from modelfetch.controller.pace import Budget, Clock
+from modelfetch.controller.since import Since
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube
 from modelfetch.kube.errors import KubeError
@@ -25,7 +25,7 @@ class Complaints:
 
     def __init__(self, kube: Kube, clock: Clock, budget: Budget) -> None:
         self._kube = kube
-        self._clock = clock
+        self._stuck = Since(clock.monotonic)
         self._budget = budget
         self._last: dict[str, str] = {}
 
@@ -46,10 +46,9 @@ class Complaints:
         meta = body["metadata"]
         uid = str(meta["uid"])
         if not stuck:
-            self._last.pop(uid, None)
+            self.forget(uid)
             return None
-        since_s = (self._clock.now() - datetime.fromisoformat(meta["creationTimestamp"])).total_seconds()
-        if since_s < STUCK_AFTER_S or not self._budget.take():
+        if self._stuck.seen_s(uid) < STUCK_AFTER_S or not self._budget.take():
             return self._last.get(uid)
         try:
             events = await self._kube.list(CORE_EVENTS, namespace, fields=f"involvedObject.uid={uid}")
@@ -62,5 +61,6 @@ class Complaints:
         return self._last.get(uid)
 
     def forget(self, uid: str) -> None:
-        """The object is gone."""
+        """It is not stuck, or gone."""
         self._last.pop(uid, None)
+        self._stuck.forget(uid)

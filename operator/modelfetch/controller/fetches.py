@@ -15,7 +15,7 @@ from modelfetch.controller.memory import Memory
 from modelfetch.controller.mirror import Key, Object, store_of, uid_of
 from modelfetch.controller.observe import Observer
 from modelfetch.controller.statuses import Statuses
-from modelfetch.controller.views import read_fetch, read_job
+from modelfetch.controller.views import is_ready, read_fetch, read_job
 from modelfetch.core.actions import Action, CreateJob, DeleteJob
 from modelfetch.core.decisions import FetchDecision
 from modelfetch.core.fetch import decide
@@ -25,7 +25,7 @@ from modelfetch.core.status import dump
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 
 EDIT_S = 1.0
-"""Seconds that an edit stands before a running attempt is ended for it: it may be taken back."""
+"""Seconds that an edit stands before a running attempt, or Ready, is ended for it: it may be taken back."""
 NO_TIME_S = 0.001
 """What a sum of times may lack: a timer over less than that would be due at once, again and again."""
 UNCOUNTED_S = 5.0
@@ -138,10 +138,10 @@ class Fetches:
         return any(read_job(job).result == "Running" for job in self._mirror.jobs_of_fetch(uid))
 
     def _is_being_edited(self, key: Key, body: Object) -> bool:
-        """An edit that is seen for the first time waits while an attempt runs, which may be what it wants after all."""
+        """An edit that is seen for the first time waits where it ends an attempt, or Ready: it may be taken back."""
         meta, uid = body["metadata"], uid_of(body)
         is_edit = _is_known(body) and body["status"]["observedGeneration"] != meta.get("generation")
-        if not is_edit or "deletionTimestamp" in meta or not self._runs(uid):
+        if not is_edit or "deletionTimestamp" in meta or not (self._runs(uid) or is_ready(body)):
             self._edits.forget(uid)
             return False
         left_s = EDIT_S - self._edits.seen_s(uid)

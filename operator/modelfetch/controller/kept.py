@@ -84,7 +84,7 @@ def _pod(body: Object) -> Object:
     }
     return {
         "spec": {"nodeName": (body.get("spec") or {}).get("nodeName")},
-        "status": _only(("phase", "reason", "conditions"), status) | containers,
+        "status": _only(("phase", "reason", "message", "conditions"), status) | containers,
     }
 
 

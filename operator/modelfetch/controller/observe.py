@@ -32,6 +32,7 @@ from modelfetch.controller.views import (
 )
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import UNKNOWN, ClaimSeen, JobSeen, Observed, PodSeen, Slot, Unknown
+from modelfetch.core.outcome import UNBOUND_S
 from modelfetch.core.store import TARGETS_PER_JOB, StoreObserved
 from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube
@@ -69,6 +70,8 @@ class Observer:
         self._reports = Reports(kube, clock, budget)
         self._ends = Since(clock.monotonic)
         """Since when a Job is finished, and a Pod told to end."""
+        self._unplaced = Since(clock.monotonic)
+        """Since when a Pod has no node, and the scheduler does not say why."""
         self._stores: dict[str, tuple[Object, ModelStore, str | None]] = {}
         self._last_pods: dict[str, Object] = {}
         """By the uid of a Job that is there: the last of its Pods that went, which may be why it fails in a moment."""
@@ -85,7 +88,10 @@ class Observer:
         seen = tuple([await self._look_at_job(meta.namespace, job, pods, reports) for job in bodies])
         store, store_error = self._store_of(fetch)
         runs = any(job.result == "Running" and not has_ended(reports.get(job.uid)) for job in seen)
-        claim, claim_error = await self._claim(store) if isinstance(store, ModelStore) and not runs else (UNKNOWN, None)
+        is_asked_for = not runs or any(pod.unplaced_s >= UNBOUND_S for pod in pods.values())
+        claim, claim_error = (
+            await self._claim(store) if isinstance(store, ModelStore) and is_asked_for else (UNKNOWN, None)
+        )
         return Observed(
             now=self._clock.now(),
             fetch=fetch,
@@ -113,6 +119,7 @@ class Observer:
         self._complaints.forget(uid)
         self._reports.forget(uid)
         self._ends.forget(uid)
+        self._unplaced.forget(uid)
         if resource is PODS:
             job = controller_of(body)
             if self._mirror.has_job(job):
@@ -189,8 +196,12 @@ class Observer:
 
     def _read_pod(self, body: Object, complaint: str | None = None) -> PodSeen:
         seen = read_pod(body, complaint)
-        ending_s = self._ends.seen_s(str(body["metadata"]["uid"])) if seen.deleting else 0.0
-        return replace(seen, ending_s=ending_s)
+        uid = str(body["metadata"]["uid"])
+        ending_s = self._ends.seen_s(uid) if seen.deleting else 0.0
+        is_unplaced = seen.phase == "Pending" and seen.node is None and seen.unschedulable is None
+        if not is_unplaced:
+            self._unplaced.forget(uid)
+        return replace(seen, ending_s=ending_s, unplaced_s=self._unplaced.seen_s(uid) if is_unplaced else 0.0)
 
     def _slot(self, fetch: ModelFetch, store: ModelStore | None) -> Slot:
         if store is None:
@@ -237,7 +248,11 @@ class Observer:
             report = await self._reports.of(namespace, pod, state)
             if isinstance(report, Report):
                 reports[job.uid] = report
-            pods[job.uid] = replace(self._read_pod(pod, complaint), silent_s=self._reports.silent_s(pod, state, report))
+            pods[job.uid] = replace(
+                self._read_pod(pod, complaint),
+                silent_s=self._reports.silent_s(pod, state, report),
+                log_refusal=self._reports.refusal(str(pod["metadata"]["uid"])),
+            )
         elif job.result != "Running" and job.uid in self._last_pods:
             gone = self._last_pods[job.uid]
             report = last_words(container_state(gone))

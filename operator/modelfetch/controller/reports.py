@@ -13,6 +13,7 @@ from modelfetch.controller.silences import Silences
 from modelfetch.controller.views import last_words
 from modelfetch.core.job import CONTAINER
 from modelfetch.core.observed import UNKNOWN, Unknown
+from modelfetch.errors import sanitise
 from modelfetch.kube.client import Kube
 from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import PODS
@@ -35,6 +36,8 @@ class Reports:
         self._silences = Silences(clock.monotonic)
         self._mute: dict[str, tuple[float, float]] = {}
         """By node that has not answered: until when it is not asked, and how long it was not."""
+        self._refusals: dict[str, str] = {}
+        """By uid of a running Pod: the API server's words, where its log may not be read."""
         self._reading = 0
 
     async def of(self, namespace: str, pod: Object, state: dict[str, Any]) -> Report | Unknown | None:
@@ -50,16 +53,19 @@ class Reports:
         until_s, _ = self._mute.get(node, (0.0, 0.0))
         if until_s > self._clock.monotonic() or self._reading >= AT_A_TIME or not self._budget.take():
             return UNKNOWN
-        report = parse(await self._log_tail(namespace, pod["metadata"]["name"], node))
+        report = parse(await self._log_tail(namespace, pod["metadata"], node))
         # Other programs' warnings, with words of the source in them, stand in the log, too: no result is taken from it.
         return report if report is not None and report.event == "progress" else None
 
-    async def _log_tail(self, namespace: str, name: str, node: str) -> str:
+    async def _log_tail(self, namespace: str, pod: Object, node: str) -> str:
         """Return the end of a log, nothing where the Pod has just ended or its node does not answer."""
         self._reading += 1
+        self._refusals.pop(str(pod["uid"]), None)
         try:
-            text = await self._kube.log_tail(PODS, namespace, name, CONTAINER, lines=3, limit_bytes=LOG_BYTES)
+            text = await self._kube.log_tail(PODS, namespace, pod["name"], CONTAINER, lines=3, limit_bytes=LOG_BYTES)
         except KubeError as error:
+            if error.is_forbidden:
+                self._refusals[str(pod["uid"])] = sanitise(error.message)
             if error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._has_not_answered(node)
             return ""
@@ -75,16 +81,21 @@ class Reports:
             mute_s = min(max(FIRST_MUTE_S, 2 * before_s), LONGEST_MUTE_S)
             self._mute[node] = (now_s + mute_s, mute_s)
 
+    def refusal(self, uid: str) -> str | None:
+        """Return the API server's words, where the log of this Pod may not be read."""
+        return self._refusals.get(uid)
+
     def silent_s(self, pod: Object, state: dict[str, Any], report: Report | Unknown | None) -> float:
         """Return for how many seconds the fetcher has said nothing new, where `report` is what `of` returned."""
         uid = str(pod["metadata"]["uid"])
         if "running" not in state:
-            self._silences.forget(uid)
+            self.forget(uid)
             return 0.0
         if isinstance(report, Unknown):
             return self._silences.last(uid)
         return self._silences.heard(uid, report.at if report is not None else None)
 
     def forget(self, uid: str) -> None:
-        """The Pod is gone."""
+        """The Pod is gone, or does not run."""
         self._silences.forget(uid)
+        self._refusals.pop(uid, None)

@@ -25,6 +25,8 @@ from modelfetch.report import Report, parse
 Status = TypeVar("Status", bound=BaseModel)
 _GIVEN_UP = frozenset(("DeletionByTaintManager", "DeletionByPodGC"))
 """Reasons for which the cluster ends a Pod without waiting for the word of its node."""
+_NOT_SCHEDULED = frozenset(("Unschedulable", "SchedulingGated", "SchedulerError"))
+"""Why a Pod has no node; the last where what the scheduler had to prepare there failed, such as the claim's volume."""
 _UNSEEN_END = "ContainerStatusUnknown"
 _DIGITS = 9
 """Of a number that somebody may have written on a Job; more of them are none of ours."""
@@ -34,6 +36,12 @@ def may_have_files(fetch: Object) -> bool:
     """Whether a fetch may have files on the volume, by its status: whether it tells of an attempt."""
     status = fetch.get("status") or {}
     return bool((status.get("attempt") or {}).get("number") or status.get("artifact"))
+
+
+def is_ready(fetch: Object) -> bool:
+    """Whether a fetch says that it is Ready."""
+    told = (fetch.get("status") or {}).get("conditions") or ()
+    return any((one.get("type"), one.get("status")) == ("Ready", "True") for one in told)
 
 
 def read_fetch(body: Object) -> tuple[ModelFetch, str | None]:
@@ -150,12 +158,13 @@ def read_pod(body: Object, complaint: str | None = None) -> PodSeen:
     scheduled, disrupted = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
     state = container_state(body)
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
-    refused = scheduled.get("status") == "False" and scheduled.get("reason") in ("Unschedulable", "SchedulingGated")
+    refused = scheduled.get("status") == "False" and scheduled.get("reason") in _NOT_SCHEDULED
     return PodSeen(
         name=meta["name"],
         phase=str(status.get("phase", "Pending")),
         node=body["spec"].get("nodeName"),
         reason=str(status.get("reason", "")),
+        message=str(disrupted.get("message") or status.get("message") or ""),
         disrupted=_says_disrupted(disrupted),
         given_up=_is_lost(status) and not _was_seen_to_end(state),
         unschedulable=str(scheduled.get("message", "no node fits")) if refused else None,
@@ -164,9 +173,28 @@ def read_pod(body: Object, complaint: str | None = None) -> PodSeen:
         complaint=complaint,
         exit_code=terminated.get("exitCode"),
         exit_reason=str(terminated.get("reason", "")),
+        ran_s=_ran_s(terminated),
+        is_cut_off=_is_cut_off(conditions, state),
         deleting=meta.get("deletionTimestamp") is not None,
         grace_s=float(meta.get("deletionGracePeriodSeconds") or 0),
     )
+
+
+def _ran_s(terminated: Object) -> float | None:
+    """Return for how long a container ran, as its node says; None of one that never started."""
+    began, ended = (terminated.get(name) for name in ("startedAt", "finishedAt"))
+    if began is None or ended is None:
+        return None
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+
+
+def _is_cut_off(conditions: Object, state: Object) -> bool:
+    """Whether the cluster has taken Ready from a Pod whose container runs, as its node last said: that is silent.
+
+    Ours has no readiness probe: a kubelet that answers calls it ready for as long as it runs.
+    """
+    ready, containers = (conditions.get(name, {}).get("status") for name in ("Ready", "ContainersReady"))
+    return "running" in state and (ready, containers) == ("False", "True")
 
 
 def read_end(body: Object) -> PodEnd:

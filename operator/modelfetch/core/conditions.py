@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from modelfetch.api.fetch import RECONCILE_ANNOTATION
 from modelfetch.api.fetch_status import Phase
 from modelfetch.api.meta import Condition
 from modelfetch.errors import sanitise
@@ -26,6 +27,7 @@ ORDER = ("Ready", "Reconciling", "Stalled", *STEPS)
 PLAIN_REASONS = ("Pending", "Queued", "Progressing", "Succeeded", "Available")
 """Reasons of conditions that are not failures; with `Reason` these are all strings that may stand there."""
 
+ASK_AGAIN = f"To have it tried again, set the annotation {RECONCILE_ANNOTATION} to another value."
 _STEP_OF_PHASE = {"Resolving": "SourceResolved", "Downloading": "Downloaded", "Verifying": "Verified"}
 
 
@@ -58,9 +60,15 @@ def timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def explained(reason: Reason, message: str) -> str:
-    """Return the message, the remedy and a link, in at most 1024 bytes: a status has three of them and 8 KiB."""
-    advice = f". {reason.row.remedy} See {reason.link}"
+def explained(reason: Reason, message: str, *, is_last: bool = False) -> str:
+    """Return the message, the remedy and a link, in at most 1024 bytes: a status has three of them and 8 KiB.
+
+    Where nothing is tried any more (`is_last`), how to ask for another try, too; a spec has to be edited instead.
+    """
+    remedy = reason.row.remedy
+    if is_last:
+        remedy = reason.row.last_remedy + ("" if reason is Reason.SPEC_INVALID else f" {ASK_AGAIN}")
+    advice = f". {remedy} See {reason.link}"
     return fit(sanitise(message).rstrip("."), 1024 - len(advice.encode())) + advice
 
 

@@ -53,7 +53,7 @@ def stalled(look: Look, reason: Reason, message: str, **known: object) -> FetchD
     """Terminal: says so, tries nothing until the spec changes or somebody asks."""
     if look.is_ready and look.job is not None and reason is not Reason.SPEC_INVALID:
         return Decision((), look.say(standings.still_ready(look), **known))
-    standing = Standing("stalled", "Failed", reason, explained(reason, message), *standings.where(look))
+    standing = Standing("stalled", "Failed", reason, explained(reason, message, is_last=True), *standings.where(look))
     if "last_error" not in known:
         old = look.status.last_error
         error = last_error(Failure(reason, message, look.now), retryable=False)

@@ -6,11 +6,11 @@ Comes in: one look and the failure. Goes out: the decision, and words that say m
 from dataclasses import replace
 from datetime import timedelta
 
-from modelfetch.api.meta import doubled
+from modelfetch.api.meta import doubled, parse_duration_s
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry
 from modelfetch.core.decisions import FetchDecision, retrying, stalled
-from modelfetch.core.job import made_of, memory_limit
+from modelfetch.core.job import memory_limit
 from modelfetch.core.look import Look
 from modelfetch.core.outcome import Failure
 from modelfetch.core.start import start
@@ -26,6 +26,8 @@ OOM_ADVISED = 3
 def after_failure(look: Look, failure: Failure, number: int, failures: int, **known: object) -> FetchDecision:
     """Attempt `number` failed, as the last of `failures` that count: give up, wait, or start the next."""
     exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, failures)
+    if exhausted and failure.reason is Reason.OOM_KILLED and look.is_made_otherwise:
+        return start(look, number + 1, 0)
     terminal = failure.reason.row.backoff is Backoff.NONE or exhausted
     error = last_error(failure, retryable=not terminal)
     known["last_error"] = error
@@ -39,23 +41,33 @@ def after_failure(look: Look, failure: Failure, number: int, failures: int, **kn
     return retrying(look, failure, due, **known) if due > look.now else start(look, number + 1, failures)
 
 
-def never_started(look: Look) -> Failure | None:
-    """A Pod that waited until the Job's deadline did not use it up: what it waited for is why."""
-    job, outcome = look.job, look.outcome
-    if job is None or look.report is not None or look.attempt.job_name != job.name:
+def waited_too_long(look: Look) -> Failure | None:
+    """The Job's deadline counts from when it was made: a Pod that had to wait has not had the time of the spec.
+
+    Where it never started, what it waited for is why.
+    """
+    job, outcome, report = look.job, look.outcome, look.report
+    is_own_word = report is not None and report.reason is not Reason.CANCELLED
+    if job is None or is_own_word or not isinstance(outcome, Failure) or outcome.reason is not Reason.DEADLINE_EXCEEDED:
         return None
+    if look.pod is not None and look.pod.ran_s is not None:
+        words = "the Job's deadline passed after the Pod had waited for its start"
+        return replace(outcome, reason=Reason.CANCELLED, message=words) if look.pod.ran_s < _deadline_s(look) else None
     waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")
-    if not isinstance(outcome, Failure) or outcome.reason is not Reason.DEADLINE_EXCEEDED or waited_for not in TABLE:
+    if report is not None or look.attempt.job_name != job.name or waited_for not in TABLE:
         return None
-    reason = Reason(waited_for)
-    return replace(outcome, reason=reason, message="the Pod did not start before the Job's deadline")
+    return replace(outcome, reason=Reason(waited_for), message="the Pod did not start before the Job's deadline")
+
+
+def _deadline_s(look: Look) -> float:
+    return parse_duration_s(look.spec.transfer.deadline)
 
 
 def advised(look: Look, failure: Failure, failures: int) -> Failure:
     """A memory limit that was too small again and again: the message names a larger one, until somebody has set one."""
     store, job = look.seen.store, look.job
     is_oom = failure.reason is Reason.OOM_KILLED and failures >= OOM_ADVISED
-    if not is_oom or job is None or not isinstance(store, ModelStore) or job.made_of != made_of(store, look.settings):
+    if not is_oom or job is None or not isinstance(store, ModelStore) or look.is_made_otherwise:
         return failure
     limit = memory_limit(store)
     place = f"jobTemplate.resources.limits.memory of ModelStore '{store.metadata.name}'"

@@ -15,11 +15,10 @@ from modelfetch.core import retry, standings, turns
 from modelfetch.core.actions import Action, Decision, DeleteJob
 from modelfetch.core.conditions import Standing, explained, timestamp
 from modelfetch.core.decisions import FetchDecision, blocked, stalled, store_gone, waits_for
-from modelfetch.core.failures import advised, after_failure, never_started
-from modelfetch.core.job import made_of
+from modelfetch.core.failures import advised, after_failure, waited_too_long
 from modelfetch.core.look import Look
 from modelfetch.core.observed import Observed, Settings, Unknown, Wanted
-from modelfetch.core.outcome import Failure, Published, obstacle
+from modelfetch.core.outcome import Failure, Obstacle, Published, obstacle, unbound
 from modelfetch.core.start import UNKNOWN_RETRY_S, start, vanished
 from modelfetch.core.status import artifact_status, attempt_status
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -192,7 +191,7 @@ def attempt_failed(look: Look) -> FetchDecision | None:
     outcome = look.outcome
     if not isinstance(outcome, Failure) or look.job is None or look.request is not None:
         return None
-    failure = never_started(look) or outcome
+    failure = waited_too_long(look) or outcome
     failures = look.failures_before + int(retry.counted(failure.reason))
     failure = advised(look, failure, failures)
     known = {"attempt": _attempt_status(look, failures), "last_handled_reconcile_at": look.handled}
@@ -203,7 +202,7 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     """Progress from the report; what keeps the Pod from starting is said with its reason."""
     if look.job is None or look.outcome is not None:
         return None
-    blocked = obstacle(look.job, look.pod)
+    blocked = obstacle(look.job, look.pod) or _claim_is_unbound(look)
     again = turns.next_turn(look) if blocked is None else look.now + timedelta(seconds=turns.NOT_STARTED_S)
     if blocked is not None and _may_be_replaced(look):
         # It is not the last try that was asked for: `request` stays open until the next attempt starts.
@@ -262,11 +261,16 @@ def _stop(look: Look) -> tuple[Action, ...]:
     return () if job is None or job.result != "Running" else (DeleteJob(job.name, job.uid),)
 
 
+def _claim_is_unbound(look: Look) -> Obstacle | None:
+    store, claim = look.seen.store, look.seen.claim
+    return unbound(look.pod, claim, store.spec.claim_name) if isinstance(store, ModelStore) and claim else None
+
+
 def _may_be_replaced(look: Look) -> bool:
     """A Pod that cannot start is made anew when somebody asks, or when what it was made of has changed since."""
-    store, job = look.seen.store, look.job
-    changed = isinstance(store, ModelStore) and job is not None and job.made_of != made_of(store, look.settings)
-    return changed or look.request is not None
+    if look.pod is not None and look.pod.is_cut_off:
+        return False  # it has started, and nobody could tell that it has ended
+    return look.is_made_otherwise or look.request is not None
 
 
 def _attempt_status(look: Look, failures: int | None = None) -> AttemptStatus:

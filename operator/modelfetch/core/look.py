@@ -13,7 +13,7 @@ from modelfetch.api.store import ModelStore
 from modelfetch.core import retry
 from modelfetch.core.conditions import Standing, timestamp
 from modelfetch.core.ended import proven_attempts
-from modelfetch.core.job import job_name, volume_of
+from modelfetch.core.job import job_name, made_of, volume_of
 from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodSeen, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
 from modelfetch.core.status import assemble, attempt_status
@@ -123,6 +123,12 @@ class Look:
             return False
         place = f"models/{self.meta.namespace}/{self.meta.name}/"
         return self.volume is None or artifact.uri.startswith(self.volume + place)
+
+    @property
+    def is_made_otherwise(self) -> bool:
+        """True when the next Pod is made of something else, such as another memory limit, than the newest one."""
+        store, job = self.seen.store, self.job
+        return job is not None and isinstance(store, ModelStore) and job.made_of != made_of(store, self.settings)
 
     @property
     def failures_before(self) -> int:

@@ -119,10 +119,14 @@ class PodSeen:
     node: str | None = None
     reason: str = ""
     """Pod-level reason, such as Evicted."""
+    message: str = ""
+    """Why, in the words of whoever ended it."""
     disrupted: bool = False
     """True where the condition DisruptionTarget says that the cluster ended it."""
     given_up: bool = False
     """True where the cluster ended it without a word of its node, which does not answer or is no more."""
+    unplaced_s: float = 0.0
+    """Seconds for which the operator has seen it without a node."""
     unschedulable: str | None = None
     """The scheduler's words, while it finds no node."""
     waiting_reason: str = ""
@@ -131,9 +135,14 @@ class PodSeen:
     """The kubelet's words, while it cannot mount a volume or make the Pod's sandbox."""
     exit_code: int | None = None
     exit_reason: str = ""
-    finished_at: datetime | None = None
+    ran_s: float | None = None
+    """Seconds for which its container ran, where it has ended."""
+    is_cut_off: bool = False
+    """True where the cluster says that its node does not answer; what runs there may go on."""
     silent_s: float = 0.0
     """Seconds that its running container has told nothing new, as the operator has seen it."""
+    log_refusal: str | None = None
+    """The API server's words, where it does not let the operator read the log."""
     deleting: bool = False
     grace_s: float = 0.0
     """Seconds that it may take to end once it is told to."""

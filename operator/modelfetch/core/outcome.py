@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelfetch.core.ended import is_proven
-from modelfetch.core.observed import JobSeen, PodSeen
+from modelfetch.core.observed import ClaimSeen, JobSeen, PodSeen, Unknown
 from modelfetch.errors import sanitise
 from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Artifact, Report
@@ -25,6 +25,9 @@ behind the one of Jobs. Bounded, as some never are (deleted by force, node lost)
 OLD_VIEW_S = 120.0
 """The same where a Job is complete, which it is by a Pod that succeeded, and its Pod is seen at work: that view is old
 for certain, and a watch that stays so silent has the operator started again before (controller/vigil.py)."""
+UNBOUND_S = 30.0
+"""Seconds that a Pod may have no node, and the scheduler not say why, until its claim is looked at: it may bind that
+for ten minutes before it gives up, and does so within seconds where all is well."""
 _STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
 """What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
 _OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\. |\.?$)", re.DOTALL)
@@ -89,7 +92,8 @@ def _ended_by_cluster(job: JobSeen, pod: PodSeen | None, at: datetime) -> Failur
     if pod is not None and pod.given_up:
         return Failure(Reason.NODE_LOST, f"node '{pod.node}' stopped answering", at)
     if pod is not None and (pod.reason == "Evicted" or pod.disrupted):
-        return Failure(Reason.EVICTED, "the cluster ended the Pod to use its node for something else", at)
+        words = "the cluster ended the Pod to use its node for something else"
+        return Failure(Reason.EVICTED, words + (f": {sanitise(pod.message)}" if pod.message else ""), at)
     return None
 
 
@@ -115,7 +119,7 @@ def obstacle(job: JobSeen, pod: PodSeen | None) -> Obstacle | None:
     """Return what keeps the Job's Pod from starting or from ending, or None."""
     if pod is None:
         return None if job.refusal is None else Obstacle(Reason.POD_REJECTED, sanitise(job.refusal))
-    return overdue(pod) or (_not_started(pod) if pod.phase == "Pending" else None)
+    return overdue(pod) or _cut_off(pod) or (_not_started(pod) if pod.phase == "Pending" else None)
 
 
 def overdue(pod: PodSeen) -> Obstacle | None:
@@ -123,6 +127,19 @@ def overdue(pod: PodSeen) -> Obstacle | None:
     if pod.ending_s <= pod.grace_s + LATE_S:
         return None
     return Obstacle(Reason.NODE_LOST, f"node '{pod.node}' does not say that the Pod has ended")
+
+
+def _cut_off(pod: PodSeen) -> Obstacle | None:
+    words = f"the cluster does not hear of node '{pod.node}', where the Pod runs; it goes on once the node is back"
+    return Obstacle(Reason.NODE_LOST, words) if pod.is_cut_off else None
+
+
+def unbound(pod: PodSeen | None, claim: ClaimSeen | Unknown, name: str) -> Obstacle | None:
+    """Return that a Pod has no node because the claim of that name, which waits for it, gets no volume; or None."""
+    if pod is None or pod.unplaced_s < UNBOUND_S or not isinstance(claim, ClaimSeen) or claim.volume:
+        return None
+    words = f"PersistentVolumeClaim '{name}' has no volume yet: its Events and its storage class tell why"
+    return Obstacle(Reason.STORAGE_NOT_READY, words)
 
 
 def _not_started(pod: PodSeen) -> Obstacle | None:

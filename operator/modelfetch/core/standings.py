@@ -65,6 +65,8 @@ def running(look: Look) -> Standing:
 
 def _silence(look: Look) -> str:
     """Return what to add where the fetcher hangs, or its node does not give its log: it tells something each second."""
+    if look.pod is not None and look.pod.log_refusal is not None:
+        return f"; how far it is cannot be told: {look.pod.log_refusal}"
     is_silent = look.pod is not None and look.pod.silent_s >= SILENT_S
     return f"; has told nothing for {SILENT_S:.0f} s: see the log of its Pod" if is_silent else ""
 

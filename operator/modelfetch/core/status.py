@@ -84,7 +84,7 @@ def last_error(failure: Failure, *, retryable: bool) -> LastError:
     return LastError(
         reason=failure.reason,
         message=conditions.fit(failure.message, 1024),
-        remedy=row.remedy,
+        remedy=row.remedy if retryable else row.last_remedy,
         retryable=retryable,
         file=None if failure.file is None else conditions.fit(failure.file, 512),
         at=timestamp(failure.at),

@@ -21,8 +21,8 @@ from modelfetch.core.observed import ClaimSeen, JobSeen, Settings, Unknown
 from modelfetch.reasons import Reason
 from modelfetch.report import Report
 
-LOOK_S = 300.0
-"""Seconds between looks at the claim, which is not watched."""
+LOOK_S = 45.0
+"""Seconds between looks at the claim, which is not watched: within a minute it is told that it was lost."""
 JOB_RETRY_S = 30.0
 """Seconds until a failed removal, survey or check is tried again."""
 TARGETS_PER_JOB = 100

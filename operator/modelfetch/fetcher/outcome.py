@@ -37,7 +37,7 @@ def tended(last: Report, told: Told) -> Report:
 
 
 def failed(last: Report, error: FetchError) -> Report:
-    """Return the report of a run that `error` ended."""
+    """Return the report of a run that `error` ended; the run itself tries nothing any more."""
     row = error.reason.row
     return last.model_copy(
         update={
@@ -45,7 +45,7 @@ def failed(last: Report, error: FetchError) -> Report:
             "ok": False,
             "reason": error.reason,
             "message": _naming_its_file(error),
-            "remedy": row.remedy,
+            "remedy": row.last_remedy,
             "retryable": row.retryable,
             "file": error.file,
         }

@@ -106,13 +106,14 @@ _CONDITION = _part(
     always={"lastTransitionTime": EVER},
 )
 _WAITING = _part({"reason": _text, "message": _text})
-_TERMINATED = _part({"exitCode": _whole, "reason": _text, "message": _text})
+_TERMINATED = _part({"exitCode": _whole, "reason": _text, "message": _text, "startedAt": _time, "finishedAt": _time})
 _STATE = _part({"waiting": _WAITING, "running": _part({}), "terminated": _TERMINATED})
 _CONTAINERS = _each(_part({"name": _text, "state": _STATE}))
 _POD_STATUS = _part(
     {
         "phase": _text,
         "reason": _text,
+        "message": _text,
         "conditions": _each(_CONDITION),
         **dict.fromkeys(CONTAINER_STATUSES, _CONTAINERS),
     }

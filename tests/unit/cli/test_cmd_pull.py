@@ -99,7 +99,7 @@ def test_people_are_told_what_to_do(hub: FixtureHub, tmp_path: Path) -> None:
 
     assert Reason.GATED_ACCESS_REQUIRED.row.exit_code == run.exit_code
     assert "error: GatedAccessRequired: " in run.stderr
-    assert f"to do: {Reason.GATED_ACCESS_REQUIRED.row.remedy}" in run.stderr
+    assert f"to do: {Reason.GATED_ACCESS_REQUIRED.row.last_remedy}" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_refusals_have_their_reason_and_code(
     last = result(run)
 
     assert (reason.value, reason.row.exit_code) == (last["reason"], run.exit_code)
-    assert (False, reason.row.remedy, reason.row.retryable) == (last["ok"], last["remedy"], last["retryable"])
+    assert (False, reason.row.last_remedy, reason.row.retryable) == (last["ok"], last["remedy"], last["retryable"])
     assert (None, "") == (last["artifact"], run.stderr)
     assert not (tmp_path / "store" / "models" / "local").exists()
 

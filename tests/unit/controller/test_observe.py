@@ -11,7 +11,7 @@ from modelfetch.controller.main import SystemClock
 from modelfetch.controller.mirror import Mirror
 from modelfetch.controller.observe import Observer
 from modelfetch.controller.reports import AT_A_TIME
-from modelfetch.core.observed import UNKNOWN
+from modelfetch.core.observed import UNKNOWN, ClaimSeen
 from modelfetch.kube.client import Kube
 from modelfetch.kube.connection import Connection
 from modelfetch.kube.objects import JOBS, MODELFETCHES, MODELSTORES, PODS
@@ -275,3 +275,36 @@ def test_a_claim_that_may_not_be_read(status, is_told):
 
     told = "PersistentVolumeClaim 'models' cannot be read: words"
     assert (UNKNOWN, told if is_told else None) == (seen.claim, seen.claim_error)
+
+
+@pytest.mark.parametrize(("passed_s", "claim"), [(20.0, UNKNOWN), (40.0, ClaimSeen("Pending", "c"))])
+def test_the_claim_of_a_pod_that_gets_no_node_is_read(passed_s, claim):
+    """Nothing else tells that its volume does not come; a Pod of a moment ago is left alone."""
+
+    async def run():
+        async with api_server() as server, Kube(Connection(server.address)) as kube:
+            mirror, clock = Mirror(), SetClock()
+            store = {"metadata": {"name": "default", "namespace": "demo", "uid": "s"}, "spec": {"claimName": "models"}}
+            server.objects["/api/v1/namespaces/demo/persistentvolumeclaims/models"] = {
+                "metadata": {"name": "models", "uid": "c"},
+                "status": {"phase": "Pending"},
+            }
+            mirror.put(MODELSTORES, store)
+            _put_running(mirror)
+            (pod,) = mirror.pods_of_job("job")
+            mirror.put(PODS, {**pod, "status": {"phase": "Pending"}})
+            observer = Observer(kube, mirror, Claims(), Checks(mirror, clock), clock)
+            await observer.fetch(FETCH)
+            clock.at_s += passed_s
+            return (await observer.fetch(FETCH)).claim
+
+    assert claim == asyncio.run(run())
+
+
+def test_a_log_that_may_not_be_read_is_told():
+    """A right that is missing is no fetcher that hangs."""
+
+    def of_the_pod(answer):
+        return _looked(lambda *_: None, answer)[0].pods["job"].log_refusal
+
+    assert ("no logs", None) == (of_the_pod(lambda: refused(403, "Forbidden", "no logs")), of_the_pod(lambda: None))

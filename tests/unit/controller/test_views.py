@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from modelfetch.controller.kept import Keeper
 from modelfetch.controller.views import (
     may_have_files,
     read_end,
@@ -13,6 +14,8 @@ from modelfetch.controller.views import (
     read_store,
 )
 from modelfetch.core.observed import PodEnd
+from modelfetch.kube.forms import fitted
+from modelfetch.kube.objects import PODS
 
 
 def _fetch(**parts: Any) -> dict[str, Any]:
@@ -252,10 +255,54 @@ def test_a_pod_that_was_given_up_ended_without_a_word_of_its_node(state, reason,
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected"), [("Unschedulable", "why"), ("SchedulingGated", "why"), ("Other", None)]
+    ("reason", "expected"),
+    [("Unschedulable", "why"), ("SchedulingGated", "why"), ("SchedulerError", "why"), ("Other", None)],
 )
 def test_why_a_pod_has_no_node(reason, expected):
     """The scheduler's words, or those of whoever holds it back."""
     waiting = {"type": "PodScheduled", "status": "False", "reason": reason, "message": "why"}
 
     assert expected == read_pod(_pod({"conditions": [waiting]})).unschedulable
+
+
+@pytest.mark.parametrize(
+    ("ready", "containers", "state", "expected"),
+    [
+        ("False", "True", {"running": {}}, True),
+        ("True", "True", {"running": {}}, False),
+        ("False", "False", {"running": {}}, False),
+        ("False", "True", {"terminated": {"exitCode": 0}}, False),
+    ],
+    ids=["its node is silent", "its node answers", "its node says so", "it has ended"],
+)
+def test_the_cluster_takes_ready_from_a_pod_whose_node_it_does_not_hear_of(ready, containers, state, expected):
+    """The node's own last word, that the container is ready, stays."""
+    conditions = [{"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": containers}]
+    status = {"conditions": conditions, "containerStatuses": [{"name": "fetcher", "state": state}]}
+
+    assert expected == read_pod(_pod(status)).is_cut_off
+
+
+@pytest.mark.parametrize(
+    ("began", "ran_s"), [("2030-01-01T00:00:00Z", 90.0), (None, None)], ids=["it ran", "it never started"]
+)
+def test_for_how_long_a_container_ran(began, ran_s):
+    """As its node says, by one clock."""
+    ended = {"exitCode": 1, "startedAt": began, "finishedAt": "2030-01-01T00:01:30Z"}
+    status = {"containerStatuses": [{"name": "fetcher", "state": {"terminated": ended}}]}
+
+    assert ran_s == read_pod(fitted("Pod", _pod(status))).ran_s
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ({"message": "The node was low on resource: memory."}, "The node was low on resource: memory."),
+        ({"conditions": [{"type": "DisruptionTarget", "status": "True", "message": "Preempted"}]}, "Preempted"),
+        ({}, ""),
+    ],
+    ids=["by its node", "by somebody else", "by nobody"],
+)
+def test_why_a_pod_was_ended(status, message):
+    """The words stay with what is kept of it."""
+    assert message == read_pod(Keeper().kept(PODS, _pod(status))).message

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modelfetch.api.fetch import ModelFetch
+from modelfetch.api.fetch import RECONCILE_ANNOTATION, ModelFetch
 from modelfetch.api.store import ModelStore
 from modelfetch.core import fetch as core
 from modelfetch.core.decisions import FetchDecision
@@ -168,6 +168,12 @@ def failed(reason: Reason, attempt: int = 1, failures: int = 0) -> Observed:
         pods={f"job-{attempt}": pod()},
         reports={f"job-{attempt}": failure(reason)},
     )
+
+
+def asking(seen: Observed, value: str = "now") -> Observed:
+    """Return `seen` after somebody asked for another try."""
+    meta = seen.meta.model_copy(update={"annotations": {RECONCILE_ANNOTATION: value}})
+    return replace(seen, fetch=seen.fetch.model_copy(update={"metadata": meta}))
 
 
 def with_spec(seen: Observed, **spec: Any) -> Observed:

@@ -22,7 +22,7 @@ def test_a_refusal_carries_its_row(reason: Reason) -> None:
     """Remedy, retry and exit code come from the table; progress stays what it was."""
     failed = outcome.failed(LAST, FetchError(reason, "expected this, got that", file="a.bin"))
 
-    assert (reason, reason.row.remedy, reason.row.retryable) == (failed.reason, failed.remedy, failed.retryable)
+    assert (reason, reason.row.last_remedy, reason.row.retryable) == (failed.reason, failed.remedy, failed.retryable)
     assert (False, "a.bin", 2) == (failed.ok, failed.file, failed.progress.files_done)
     assert reason.row.exit_code == outcome.exit_code(failed)
 

@@ -288,3 +288,17 @@ def test_f94_an_edit_that_is_reverted_within_a_second_leaves_the_attempt_alone(h
 
     assert (has_stood, not has_stood) == (bool(ended), bool(world.made("fetch")))
     assert 3 == world.server.objects[f"{FETCHES}/one"]["status"]["observedGeneration"]
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_f94_an_edit_of_what_is_ready_waits_for_a_second_too(is_ready):
+    """What would take Ready away may be taken back; where there is nothing to lose, nobody waits."""
+    ready = {"type": "Ready", "status": str(is_ready), "reason": "Any", "message": "", "observedGeneration": 1}
+    told = {"observedGeneration": 1, "conditions": [{**ready, "lastTransitionTime": "2026-11-21T12:00:00Z"}]}
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 2, generation=2, **told))
+        await world.look()
+        assert not is_ready or 0 < world.due_s(MODELFETCHES, "one") <= EDIT_S
+
+    assert is_ready == (in_world(scenario).made("fetch") == [])

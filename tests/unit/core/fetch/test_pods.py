@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from modelfetch.core.actions import CreateJob
-from modelfetch.core.observed import PodEnd
+from modelfetch.core.observed import UNKNOWN, ClaimSeen, PodEnd
 from modelfetch.core.outcome import OLD_VIEW_S, PODS_FOLLOW_S
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
-from tests.unit.core.looks import NOW, condition, decide
+from tests.unit.core.looks import CLAIM, NOW, condition, decide
 
 
 def test_a_pod_that_died_after_publishing_has_published():
@@ -91,9 +91,7 @@ def test_a_job_that_went_after_it_had_published_was_not_cancelled():
     """What it came to is told: somebody only asks for another look."""
     ready = looks.ready()
     name = ready.fetch.status.attempt.job_name
-    meta = ready.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})
-    asked = replace(ready, fetch=ready.fetch.model_copy(update={"metadata": meta}), jobs=(), pods={}, reports={})
-    decision = decide(replace(asked, vanished=name))
+    decision = decide(replace(looks.asking(ready), jobs=(), pods={}, reports={}, vanished=name))
 
     assert ([CreateJob], None) == ([type(action) for action in decision.actions], decision.status.last_error)
 
@@ -157,6 +155,67 @@ def test_a_pod_that_never_started_did_not_miss_its_deadline():
 
     assert ("True", "SecretNotFound") == condition(decide(waiting), "Reconciling")
     assert ("True", "SecretNotFound") == condition(decide(looks.after(waiting)), "Reconciling")
+
+
+@pytest.mark.parametrize("has_told", [True, False])
+@pytest.mark.parametrize(
+    ("ran_s", "stands"), [(4 * 3600.0, ("Reconciling", "Cancelled")), (90_000.0, ("Stalled", "DeadlineExceeded"))]
+)
+def test_a_pod_that_waited_has_not_had_all_its_time(ran_s, stands, has_told):
+    """The Job's deadline counts from when it was made: of its 24 hours it waited 20 for a Secret."""
+    cancelled = {"job-1": looks.failure(Reason.CANCELLED, "told to end by SIGTERM")} if has_told else {}
+    pods = {"job-1": looks.pod(exit_code=143, ran_s=ran_s)}
+    ended = looks.look(jobs=(looks.ended_job(failure_reason="DeadlineExceeded"),), pods=pods, reports=cancelled)
+    type_, reason = stands
+
+    assert ("True", reason) == condition(decide(ended), type_)
+    assert ("True", reason) == condition(decide(looks.after(ended, pods={}, reports={})), type_)
+
+
+def test_a_fetcher_that_says_that_its_deadline_is_over_is_believed():
+    """It counts from its own start."""
+    seen = looks.failed(Reason.DEADLINE_EXCEEDED)
+    pods = {"job-1": looks.pod(exit_code=58, ran_s=60.0)}
+
+    assert ("True", "DeadlineExceeded") == condition(decide(replace(seen, pods=pods)), "Stalled")
+
+
+def test_an_eviction_is_told_in_the_words_of_whoever_did_it():
+    """A Pod that used more than its limit is told which; the node's own trouble is told, too."""
+    words = "Pod ephemeral local storage usage exceeds the total limit of containers 64Mi."
+    pods = {"job-1": looks.pod(phase="Failed", reason="Evicted", message=words)}
+    decision = decide(looks.look(jobs=(looks.ended_job(),), pods=pods))
+
+    assert "Evicted" == decision.status.last_error.reason
+    assert words in decision.status.last_error.message
+
+
+def test_a_node_that_the_cluster_does_not_hear_of_is_told_and_nothing_is_ended_for_it():
+    """Long before the Pod is given up; once the node is back, it goes on as if nothing had been."""
+    running = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}, reports={"job-1": looks.progress()})
+    cut_off = looks.after(running, pods={"job-1": looks.pod(is_cut_off=True)})
+
+    assert ("True", "NodeLost") == condition(decide(cut_off), "Reconciling")
+    assert ((), ()) == (decide(cut_off).actions, decide(looks.asking(cut_off)).actions)
+    assert "Downloading" == decide(looks.after(cut_off, pods=running.pods)).status.phase
+
+
+@pytest.mark.parametrize(
+    ("unplaced_s", "claim", "reason"),
+    [
+        (40.0, ClaimSeen("Pending", "claim-uid"), "StorageNotReady"),
+        (20.0, ClaimSeen("Pending", "claim-uid"), "Progressing"),
+        (40.0, CLAIM, "Progressing"),
+        (40.0, UNKNOWN, "Progressing"),
+    ],
+    ids=["no volume", "not yet", "has one", "not read"],
+)
+def test_a_claim_that_gets_no_volume_for_its_pod_is_told(unplaced_s, claim, reason):
+    """It waits for its first consumer, and the scheduler, which binds it, says nothing for ten minutes."""
+    pods = {"job-1": looks.pod(phase="Pending", node=None, unplaced_s=unplaced_s)}
+    decision = decide(looks.look(jobs=(looks.job(),), pods=pods, claim=claim))
+
+    assert ("True", reason) == condition(decision, "Reconciling")
 
 
 @pytest.mark.parametrize(("late_s", "reason"), [(10, "Progressing"), (60, "NodeLost")])
@@ -280,3 +339,11 @@ def test_a_fetcher_that_tells_nothing_is_noticed(silent_s, is_told):
 
     assert is_told == ("has told nothing for 120 s" in decision.status.conditions[0].message)
     assert () == decision.actions
+
+
+def test_a_log_that_may_not_be_read_is_told_with_the_servers_words():
+    """Nobody knows how far the attempt is, and why that is so is said at once."""
+    pods = {"job-1": looks.pod(log_refusal="pods 'p' is forbidden: cannot get resource 'pods/log'")}
+    decision = decide(looks.look(jobs=(looks.job(),), pods=pods))
+
+    assert "cannot get resource 'pods/log'" in decision.status.conditions[0].message

@@ -16,11 +16,6 @@ from tests.unit.core.looks import NOW, UID, condition, decide
 STUCK = {"phase": "Pending", "waiting_reason": "ImagePullBackOff", "waiting_message": "back-off"}
 
 
-def _asks(seen, value="now"):
-    meta = seen.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": value}})
-    return replace(seen, fetch=seen.fetch.model_copy(update={"metadata": meta}))
-
-
 def _stuck(**changes):
     return looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(**STUCK)}), **changes)
 
@@ -83,14 +78,11 @@ def test_resume_of_a_ready_fetch_is_ready_again_without_a_job():
 def test_a_request_tries_a_stalled_fetch_again_at_once():
     """The annotation starts the next attempt with a fresh count and is echoed in the status."""
     seen = looks.after(looks.failed(Reason.GATED_ACCESS_REQUIRED))
-    asked = seen.fetch.model_copy(
-        update={"metadata": seen.meta.model_copy(update={"annotations": {"modelfetch.io/reconcile-at": "now"}})}
-    )
-    decision = decide(replace(seen, fetch=asked))
+    decision = decide(looks.asking(seen))
 
     assert "now" == decision.status.last_handled_reconcile_at
     assert "0" == decision.actions[0].manifest["metadata"]["annotations"]["modelfetch.io/failures"]
-    assert () == decide(looks.after(replace(seen, fetch=asked), jobs=(looks.job(attempt=2),))).actions
+    assert () == decide(looks.after(looks.asking(seen), jobs=(looks.job(attempt=2),))).actions
 
 
 def test_a_request_on_a_ready_fetch_looks_again_in_the_background():
@@ -154,7 +146,7 @@ def test_suspended_with_another_spec_is_not_ready():
 @pytest.mark.parametrize("length", [256, 257, 100_000])
 def test_a_request_of_any_length_is_handled_once(length):
     """The status has room for 256 characters; one that it refused would ask for attempt after attempt, for ever."""
-    asked = _asks(looks.after(looks.failed(Reason.GATED_ACCESS_REQUIRED)), "x" * length)
+    asked = looks.asking(looks.after(looks.failed(Reason.GATED_ACCESS_REQUIRED)), "x" * length)
     once = looks.after(asked, jobs=(looks.job(attempt=2),))
 
     assert len(once.fetch.status.last_handled_reconcile_at) <= 256
@@ -183,7 +175,7 @@ def test_a_stuck_attempt_is_made_anew_when_its_template_changes():
 
 def test_a_stuck_attempt_is_made_anew_on_request():
     """The annotation tries again at once; it is echoed when the next attempt starts, not before."""
-    asked = _asks(_stuck())
+    asked = looks.asking(_stuck())
     gone = looks.after(asked, jobs=(), pods={})
 
     assert (DeleteJob(looks.job().name, "job-1"),) == decide(asked).actions
@@ -195,7 +187,7 @@ def test_a_request_lets_a_running_attempt_run():
     """It is being tried right now."""
     seen = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
 
-    assert () == decide(_asks(seen)).actions
+    assert () == decide(looks.asking(seen)).actions
 
 
 def test_a_background_attempt_on_its_way_out_takes_nothing_away():

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from modelfetch.core.actions import CreateJob, DeleteJob
-from modelfetch.core.conditions import timestamp
+from modelfetch.core.conditions import ASK_AGAIN, timestamp
 from modelfetch.core.job import job_name, spec_hash
 from modelfetch.core.observed import PodEnd
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -79,8 +79,39 @@ def test_retries_end_at_the_limit():
     """The failure after retry.limit further attempts is terminal and says how many there were."""
     decision = decide(looks.failed(Reason.SOURCE_UNAVAILABLE, attempt=6, failures=5))
 
+    message = decision.status.conditions[0].message
     assert ("True", "SourceUnavailable") == condition(decision, "Stalled")
-    assert "gave up after 6 failures" in decision.status.conditions[0].message
+    assert "gave up after 6 failures" in message
+    assert ("Nothing to do" in message, ASK_AGAIN in message) == (False, True)
+
+
+@pytest.mark.parametrize("reason", TERMINAL + COUNTED)
+def test_what_is_stalled_says_how_to_have_it_tried_again(reason):
+    """By the annotation; where the spec is wrong, it has to be edited, and nothing promises to go on by itself."""
+    decision = decide(looks.failed(reason, attempt=6, failures=5))
+    told = [decision.status.last_error.remedy, *(c.message for c in decision.status.conditions if c.type == "Stalled")]
+
+    assert [] == [words for words in told if "Nothing to do" in words or "goes on" in words]
+    assert (reason is Reason.SPEC_INVALID) == (ASK_AGAIN not in told[1])
+
+
+@pytest.mark.parametrize("reason", [reason for reason, row in TABLE.items() if row.backoff is Backoff.WAIT])
+def test_what_somebody_has_to_change_is_tried_again_less_and_less_often(reason):
+    """A volume that grows after a week, a token that is put in: it goes on by itself, however often it failed."""
+    waits = [decide(looks.failed(reason, attempt=number)).again_at - NOW for number in (1, 2, 3, 9)]
+
+    bounds = zip((30, 60, 120, 300), waits, strict=True)
+    assert [] == [wait for least, wait in bounds if not least <= wait.total_seconds() <= least * 1.1]
+
+
+def test_another_memory_limit_is_tried_where_it_had_given_up():
+    """Whoever raises it in the store need not ask for a try, too; as long as it is the same one, nothing is tried."""
+    given_up = looks.after(looks.failed(Reason.OOM_KILLED, attempt=6, failures=5))
+    raised = replace(given_up, store=looks.store(jobTemplate={"resources": {"limits": {"memory": "2Gi"}}}))
+    create, _ = decide(raised).actions
+
+    assert () == decide(given_up).actions
+    assert "0" == create.manifest["metadata"]["annotations"]["modelfetch.io/failures"]
 
 
 def test_a_disruption_is_not_counted():
