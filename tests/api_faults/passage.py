@@ -4,8 +4,9 @@ Comes in: a request, and the rules whose turn it is. Goes out: what the client w
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import aiohttp
@@ -31,6 +32,8 @@ class Passage:
     upstream: Upstream
     victim: Victim
     log: Log
+    edited: Callable[[Rule], None]
+    """Takes each rule by which events were edited, when they were."""
 
     async def through(self, rules: list[Rule]) -> web.StreamResponse:
         """Return what the client was answered; raises Over where its connection has ended."""
@@ -39,7 +42,7 @@ class Passage:
         if instead is not None:
             return await self._tell(instead)
         if self.record.call.verb == "watch":
-            return await self._watch(self._revision(before), _editors(rules))
+            return await self._watch(self._revision(before), self._editors(rules))
         answered = await self._ask_in_time(before)
         answered = await self._disturbed(after) or answered
         told = await self._tell(answered, next((a for a in after if isinstance(a, Truncate)), None))
@@ -136,6 +139,13 @@ class Passage:
                     return self._end(how)
         return False
 
+    def _editors(self, rules: Iterable[Rule]) -> list[stream.Editor]:
+        return [
+            stream.Editor(rule.match, rule.action, partial(self.edited, rule))
+            for rule in rules
+            if isinstance(rule.action, get_args(Edit))
+        ]
+
     def _end(self, how: str) -> bool:
         if how == "cut":
             drop(self.request)
@@ -146,10 +156,6 @@ class Passage:
 
 def _actions(rules: Iterable[Rule], phase: Phase) -> list[Action]:
     return [rule.action for rule in rules if rule.phase == phase]
-
-
-def _editors(rules: Iterable[Rule]) -> list[stream.Editor]:
-    return [stream.Editor(rule.match, rule.action) for rule in rules if isinstance(rule.action, get_args(Edit))]
 
 
 def _made_up(answer: Answer) -> Answered:

@@ -44,7 +44,7 @@ class Proxy:
         record = self.log.arrived(call, body, agent)
         if not await self._victim.spared():
             return _end(request)
-        passage = Passage(request, body, record, self.server, self._victim, self.log)
+        passage = Passage(request, body, record, self.server, self._victim, self.log, self.plan.edited)
         try:
             return await passage.through(self.plan.take(call, agent))
         except (Over, aiohttp.ClientError, ConnectionError):  # one side broke off: the other one sees that, too

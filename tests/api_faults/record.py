@@ -7,6 +7,7 @@ come in: of a body only its hash is kept, of the headers only who speaks.
 import hashlib
 import json
 import threading
+import time
 from dataclasses import asdict, dataclass, replace
 
 from tests.api_faults.call import WRITES, Call
@@ -14,12 +15,16 @@ from tests.api_faults.call import WRITES, Call
 
 @dataclass(frozen=True)
 class Record:
-    """One request. `digest` is of its body, `status` what the client was told (0: nothing), `revision` the server's."""
+    """One request. `digest` is of its body, `status` what the client was told (0: nothing), `revision` the server's.
+
+    `at_s` is when it came, in seconds of the monotonic clock.
+    """
 
     number: int
     call: Call
     digest: str
     agent: str
+    at_s: float
     status: int = 0
     revision: int = 0
 
@@ -40,7 +45,8 @@ class Log:
     def arrived(self, call: Call, body: bytes, agent: str) -> Record:
         """Number a request, from 1, and keep it; it has no answer yet."""
         with self._lock:
-            record = Record(len(self._records) + 1, call, hashlib.sha256(body).hexdigest()[:16], agent)
+            digest = hashlib.sha256(body).hexdigest()[:16]
+            record = Record(len(self._records) + 1, call, digest, agent, time.monotonic())
             self._records.append(record)
         return record
 

@@ -123,8 +123,14 @@ class Plan:
         with self._lock:
             self._in_force.clear()
 
+    def edited(self, rule: Rule) -> None:
+        """Count that an edit, by this rule as `take` returned it, was made: a watch may end before its event comes."""
+        with self._lock:
+            for entry in self._in_force:
+                entry.met += entry.rule is rule
+
     def met(self) -> list[int]:
-        """Return how many calls each rule in force has met, in order."""
+        """Return how many calls each rule in force has met, in order; of one that edits watches, how many edits."""
         with self._lock:
             return [entry.met for entry in self._in_force]
 
@@ -141,5 +147,5 @@ class Plan:
                 entry.fitted += 1
             taken = [entry for entry in fitting if entry.rule.takes(entry.fitted)]
             for entry in taken:
-                entry.met += 1
+                entry.met += not isinstance(entry.rule.action, get_args(Edit))
         return [entry.rule for entry in taken]

@@ -4,7 +4,7 @@ Comes in: lines as the server wrote them. Goes out: steps, which proxy.py takes 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,11 +56,12 @@ EXPIRED = (
 
 
 class Editor:
-    """One edit of one watch; it counts the events that its rule means."""
+    """One edit of one watch; it counts the events that its rule means, and tells `edited` once it is made."""
 
-    def __init__(self, match: Match, action: Edit) -> None:
+    def __init__(self, match: Match, action: Edit, edited: Callable[[], None] = lambda: None) -> None:
         self._match = match
         self._action = action
+        self._edited_one = edited
         self._seen = 0
         self._newest: dict[str, bytes] = {}
 
@@ -80,11 +81,11 @@ class Editor:
     def _edited(self, line: bytes, meta: dict[str, Any]) -> list[Step]:
         match self._action:
             case Lose(event) if event == self._seen:
-                return []
+                return self._made([])
             case Repeat(event) if event == self._seen:
-                return [line, line]
+                return self._made([line, line])
             case Pause(event, seconds) if event == self._seen:
-                return [Wait(seconds), line]
+                return self._made([Wait(seconds), line])
             case Coalesce(first, events) if first <= self._seen < first + events:
                 return self._coalesced(line, meta, last=first + events - 1)
         return [line]
@@ -93,16 +94,20 @@ class Editor:
         key = f"{meta.get('namespace', '')}/{meta['name']}"
         self._newest.pop(key, None)  # the newest of all comes last
         self._newest[key] = line
-        return list(self._newest.values()) if self._seen == last else []
+        return self._made(list(self._newest.values())) if self._seen == last else []
 
     def _after_so_many(self, steps: list[Step]) -> list[Step]:
         match self._action:
             case Close(after, how) if after == self._seen:
-                return [*steps, End(how)]
+                return self._made([*steps, End(how)])
             case Silence(after) if after == self._seen:
-                return [*steps, Hush()]
+                return self._made([*steps, Hush()])
             case Expire(after) if after == self._seen:
-                return [*steps, EXPIRED, End()]
+                return self._made([*steps, EXPIRED, End()])
+        return steps
+
+    def _made(self, steps: list[Step]) -> list[Step]:
+        self._edited_one()
         return steps
 
 

@@ -134,3 +134,11 @@ def test_a_client_that_goes_takes_its_watch_with_it(stage):
     list(stage.watch(TARGET, 0))
 
     assert stage.server.left.wait(5)
+
+
+def test_an_edit_counts_where_it_was_made(stage):
+    """A watch may end, or its server have nothing more to tell, before the event comes that was to be edited."""
+    stage.plan(Rule(WATCH, Lose(2)), Rule(WATCH, Lose(4)), Rule(WATCH, Pause(1, 0.0)))
+    list(stage.watch(TARGET, 2))
+
+    assert [1, 0, 1] == stage.proxy.plan.met()

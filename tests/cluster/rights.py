@@ -94,7 +94,7 @@ def _calls(summary: Summary, holding: str, since: int = 0) -> Iterator[Call]:
         for line in lines:
             event = json.loads(line) if holding.encode() in line else {}
             about = event.get("objectRef")
-            if about and event["user"]["username"] == ACCOUNT:
+            if about and event["user"].get("username") == ACCOUNT:
                 resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
                 right = (about.get("apiGroup", ""), resource, event["verb"])
                 decision = event["annotations"]["authorization.k8s.io/decision"]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.cluster.test_resume import carries_out
+
 USER = 65532
 _FACTS = {
     "Uid": [str(USER)] * 4,
@@ -39,3 +41,9 @@ def _command(process: Path) -> list[str]:
         return (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return []  # gone meanwhile
+
+
+def process_of(attempt: str) -> Path:
+    """Return the folder of /proc of the fetcher of an attempt."""
+    (process,) = [path for path in Path("/proc").glob("[0-9]*") if carries_out(int(path.name), attempt)]
+    return process

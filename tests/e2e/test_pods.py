@@ -1,7 +1,6 @@
 """What only a kernel and a kubelet can show of an ordinary fetch: users, mounts, groups, logs, the last message."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ from modelfetch.devcluster.realnode.images import PROJECT_IMAGE
 from modelfetch.devcluster.realnode.kubelet import NODE_NAME
 from modelfetch.reasons import Reason
 from modelfetch.report import parse
-from tests.cluster.test_resume import SIZE, WEIGHTS, carries_out
+from tests.cluster.test_resume import SIZE, WEIGHTS
 from tests.cluster.world import World, repo, slow, until
-from tests.e2e.kernel import USER, mounts_of, weaknesses
+from tests.e2e.kernel import USER, mounts_of, process_of, weaknesses
 from tests.e2e.telling import download_steadily, pod_of, restricted_pod, wait_ready, wait_reason
 from tests.e2e.volumes import resize, second_store, small_disk
 
@@ -31,12 +30,6 @@ def test_a_fetch_is_published(world: World, hub: FixtureHub) -> None:
 
     assert (1, NODE_NAME) == (attempt["number"], attempt["node"])
     assert SHA256 == hashlib.sha256(content).hexdigest()
-
-
-def process_of(attempt: str) -> Path:
-    """Return the folder of /proc of the fetcher of an attempt."""
-    (pid,) = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if carries_out(pid, attempt)]
-    return Path("/proc") / str(pid)
 
 
 @pytest.mark.short

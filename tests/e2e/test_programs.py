@@ -80,6 +80,8 @@ def is_alive(attempt: str) -> bool:
     return any(carries_out(int(pid), attempt) for pid in os.listdir("/proc") if pid.isdigit())
 
 
+NODE_MONITOR_GRACE_S = 50.0
+"""Seconds without a word after which the cluster calls a node's state unknown (kube-controller-manager's default)."""
 UNREACHABLE, GIVEN_UP = "node.kubernetes.io/unreachable:NoExecute", "node.kubernetes.io/out-of-service=lost:NoExecute"
 
 
@@ -97,6 +99,20 @@ def lost(node: RealNode, world: World) -> Iterator[None]:
         for taint in (UNREACHABLE, GIVEN_UP):
             world.try_kubectl("taint", "node", NODE_NAME, f"{taint}-")
         node.start_kubelet()
+
+
+@pytest.mark.case("node silent for a minute, then back", "NodeLost")
+def test_a_node_that_is_silent(node: RealNode, world: World, hub: FixtureHub) -> None:
+    """It is told once the cluster says so, long before a Pod is given up; the same attempt is Ready in the end."""
+    download_steadily(world, hub)
+    node.kill("kubelet")
+    try:
+        wait_reason(world, "NodeLost", within_s=NODE_MONITOR_GRACE_S + 60.0)
+    finally:
+        node.start_kubelet()
+
+    assert 1 == wait_ready(world)["attempt"]["number"]
+    assert [] == errors(world)
 
 
 @pytest.mark.case("node lost, its process goes on, node back", "NodeLost")

@@ -78,7 +78,7 @@ STATUS = ("tests.storage.test_full", "test_f49_edquot", "passed")
 REFUSED_JOBS = [
     ("tests.unit.core.fetch.test_obstacles", "test_a_refused_job_is_explained_in_the_servers_words", "passed"),
     ("tests.unit.core.fetch.test_obstacles", "test_a_refused_job_is_not_asked_for_before_its_time", "passed"),
-    ("tests.cluster.test_api_faults", "test_f20_an_object_that_is_refused", "passed"),
+    ("tests.cluster.api_faults.test_answers", "test_f20_an_object_that_is_refused", "passed"),
 ]
 """All tests of row F20 but those of `make e2e`."""
 MORE = "passed, more in make e2e"
@@ -99,7 +99,11 @@ def test_a_fault_is_told_with_its_tests() -> None:
         ("F49", [], "not run"),
         ("F49", [STATUS, (*INODES, "failed")], "failed"),
         ("F49", [(*INODES, "skipped")], "skipped"),
-        ("F15", [("tests.cluster.test_api_faults", "test_f15_errors_of_the_server", "passed")], "passed"),
+        (
+            "F27",
+            [("tests.cluster.api_faults.test_watches", "test_f27_watches_that_end_at_each_event", "passed")],
+            "passed",
+        ),
         ("F20", REFUSED_JOBS, MORE),
         ("F20", [*REFUSED_JOBS, ("tests.e2e.test_waiting", "test_a_limit_range", "skipped")], MORE),
         ("F20", [*REFUSED_JOBS, ("tests.e2e.test_waiting", "test_a_limit_range", "failed")], "failed"),
