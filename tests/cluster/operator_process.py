@@ -136,12 +136,16 @@ class OperatorProcess:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
+    def files(self) -> int:
+        """Return how many file descriptors it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def bound(self, what: int, left: int) -> None:
         """Leave the running process so much more of a resource, RLIMIT_NOFILE or RLIMIT_AS, than it has now."""
         assert self._process is not None
         folder = Path(f"/proc/{self._process.pid}")
         pages = int((folder / "statm").read_text().split()[0])
-        has = len(list((folder / "fd").iterdir())) if what == resource.RLIMIT_NOFILE else pages * resource.getpagesize()
+        has = self.files() if what == resource.RLIMIT_NOFILE else pages * resource.getpagesize()
         resource.prlimit(self._process.pid, what, (has + left, has + left))
 
     def signal(self, number: signal.Signals) -> None:

@@ -8,16 +8,21 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.api_faults.actions import Answer, Delay, Reset, Truncate
+from tests.api_faults.actions import Action, Answer, Delay, Reset, Truncate
 from tests.api_faults.generated import random_rules
-from tests.api_faults.rules import Match, Rule
+from tests.api_faults.rules import Match, Phase, Rule
 from tests.cluster.api_faults.ground import Ground
 from tests.cluster.world import repo, slow, until
 
 LIVING = ("m0", "m1", "m2", "m3")
 RULES = 60
 KINDS = ("jobs", "modelfetches/status", "modelstores/status", "events")
-CHANGED = Answer(409, "Conflict", "the object has been modified")
+FAULTS: tuple[tuple[Action, Phase], ...] = (
+    (Answer(500), "before"),
+    (Reset(), "after"),
+    (Truncate(40), "after"),
+    (Answer(409, "Conflict", "the object has been modified"), "before"),
+)
 
 
 def live(ground: Ground) -> None:
@@ -49,10 +54,9 @@ def wait_all(ground: Ground, hold: Callable[[dict[str, str]], bool]) -> None:
 
 def test_f22_every_write_of_whole_lives(ground: Ground) -> None:
     """Every second of each kind fails, in one of four ways: before it is done, or after, unanswered or cut off."""
-    faults = ((Answer(500), "before"), (Reset(), "after"), (Truncate(40), "after"), (CHANGED, "before"))
     for kind in KINDS:
-        for turn, (fault, phase) in enumerate(faults, 1):
-            ground.plan(Rule(Match("write", kind), fault, phase, nth=2 * turn, every=2 * len(faults), times=None))
+        for turn, (fault, phase) in enumerate(FAULTS, 1):
+            ground.plan(Rule(Match("write", kind), fault, phase, nth=2 * turn, every=2 * len(FAULTS), times=None))
     ground.plan(Rule(Match("delete", "jobs"), Reset(), "after"), Rule(Match("delete", "jobs"), Delay(2.0), nth=2))
     ground.operator.start_and_wait()
     live(ground)

@@ -35,7 +35,10 @@ GROWTH = 0.05
 """Of the operator's memory, from the first to the last look at all resources while it is left alone."""
 GROWTH_MIB = 3.0
 """What a few seconds may add to a process that has just been started, whatever it does."""
-LOOKS = 3
+GROWTH_FILES = 8
+"""File descriptors that may come: connections are made and kept as they are needed."""
+LOOKS = max(3, RESOURCES // 25)
+"""At all of them, with nobody killed between; many, where many have been troubled."""
 STEP_S = 1.5
 
 
@@ -145,12 +148,14 @@ def expect_nothing_left(world: World, users: Users) -> None:
 
 
 def expect_no_growth(world: World, operator: OperatorProcess, tell) -> None:
-    """Looking at all of them again and again takes no more memory."""
-    sizes = []
+    """Looking at all of them again and again takes no more memory, nor file descriptors, once it has warmed up."""
+    sizes, files = [], []
     for number in range(LOOKS + 1):
         world.kubectl("annotate", "--overwrite", "modelfetch", "--all", f"soak/look={number}")
         operator.run_for(STEP_S)
         sizes.append(operator.rss_mib())
-    tell(f"soak: memory of the operator, MiB: {', '.join(f'{size:.1f}' for size in sizes)}")
+        files.append(operator.files())
+    tell(f"soak: memory of the operator, MiB: {', '.join(f'{size:.1f}' for size in sizes)}; files: {files}")
 
     assert sizes[-1] - sizes[0] <= max(GROWTH * sizes[0], GROWTH_MIB), sizes
+    assert files[-1] - files[0] <= GROWTH_FILES, files
