@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from modelfetch.devcluster.parts import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
-from tests.api_faults.actions import Answer, Close, Delay, Drop, Reset, Truncate
+from tests.api_faults.actions import Action, Answer, Close, Delay, Drop, Reset, Truncate
 from tests.api_faults.rules import Match, Rule
 from tests.cluster.api_faults.ground import WATCHED, Ground
 from tests.cluster.world import World, repo, slow, until
@@ -20,9 +20,8 @@ def test_f15_lists_and_reads_that_fail(ground: Ground) -> None:
     """By 500 to 504, by 429, by a connection that ends, by half of an answer, late: each is asked again."""
     page = Answer(502, text="<html>Bad Gateway</html>")
     ground.operator.list_often()
-    for kind, faults in zip(
-        WATCHED, ((Answer(500), Drop()), (page, Reset()), (Answer(429), LATE), (page,)), strict=True
-    ):
+    by_kind: tuple[tuple[Action, ...], ...] = (Answer(500), Drop()), (page, Reset()), (Answer(429), LATE), (page,)
+    for kind, faults in zip(WATCHED, by_kind, strict=True):
         ground.plan(*(Rule(Match("list", kind), fault, nth=2 + turn) for turn, fault in enumerate(faults)))
         ground.plan(Rule(Match("list", kind), Truncate(60), "after", nth=2 + len(faults)))
     for verb, resource in (("get", "persistentvolumeclaims"), ("get", "pods/log")):
@@ -34,7 +33,7 @@ def test_f15_lists_and_reads_that_fail(ground: Ground) -> None:
 
 def test_f15_watches_that_do_not_begin(ground: Ground) -> None:
     """Kopf is told 500, 503, 429, nothing, or later: it asks again, and the operator does not end."""
-    faults = (Answer(500), Answer(503), Answer(429), Drop(), Reset(), LATE)
+    faults: tuple[Action, ...] = (Answer(500), Answer(503), Answer(429), Drop(), Reset(), LATE)
     for number, kind in enumerate(WATCHED):
         ground.plan(Rule(Match("watch", kind), faults[-1 - number]), Rule(Match("watch", kind), Close(1), times=2))
         ground.plan(Rule(Match("watch", kind), faults[number], nth=3))
