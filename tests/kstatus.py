@@ -7,10 +7,12 @@ import re
 from typing import Any, Literal
 
 from modelfetch.core.conditions import PLAIN_REASONS
-from modelfetch.reasons import Reason
+from modelfetch.reasons import Backoff, Reason
 
 Verdict = Literal["Current", "InProgress", "Failed"]
 _REASONS = {*Reason, *PLAIN_REASONS}
+_TERMINAL = {reason for reason in Reason if reason.row.backoff is Backoff.NONE}
+_GOES_ON = ("Nothing to do", "goes on after", "goes on in")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -95,12 +97,22 @@ def _check_one(status: dict[str, Any], generation: int | None) -> list[str]:
         found.append("Reconciling and Stalled are both there")
     if by_type.get("Ready", {}).get("status") == "True" and {"Reconciling", "Stalled"} & by_type.keys():
         found.append("Ready is true beside Reconciling or Stalled")
+    found += _check_wait(by_type, status)
+    for condition in conditions:
+        found += _check_condition(condition, status, generation)
+    return found
+
+
+def _check_wait(by_type: dict[str, Any], status: dict[str, Any]) -> list[str]:
+    found = []
     waits_for = by_type.get("Reconciling", {}).get("reason")
     is_of_fetch = "phase" in status
     if is_of_fetch and waits_for in set(Reason) and "nextRetryTime" not in status and "attempt" not in status:
         found.append(f"it waits for {waits_for}, nobody knows until when")
-    for condition in conditions:
-        found += _check_condition(condition, status, generation)
+    if is_of_fetch and waits_for in _TERMINAL:
+        found.append(f"it goes on, and {waits_for} is for ever")
+    if "Stalled" in by_type and any(words in by_type["Stalled"]["message"] for words in _GOES_ON):
+        found.append("it is stalled, and says that it goes on")
     return found
 
 

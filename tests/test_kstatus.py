@@ -75,3 +75,22 @@ def test_a_status_of_a_spec_to_come_is_found():
     body = {"metadata": {"generation": 1}, "status": {**history()[0], "observedGeneration": 2}}
 
     assert [problem for problem in check_versions([body]) if "does not have yet" in problem]
+
+
+def test_a_reason_that_is_for_ever_does_not_go_on():
+    """Reconciling says that it becomes Ready by itself."""
+    status = {**history()[0], "phase": "Pending"}
+    for condition in status["conditions"]:
+        condition["reason"] = Reason.CHECKSUM_MISMATCH.value
+
+    assert [problem for problem in check_history([status]) if "for ever" in problem]
+
+
+def test_what_is_stalled_does_not_promise_to_go_on():
+    """Whoever waits for that waits for ever."""
+    stalled = Standing("stalled", "Failed", Reason.SOURCE_UNAVAILABLE, "no. Nothing to do: the fetch goes on.")
+    conditions = [c.model_dump(by_alias=True) for c in make(stalled, [], 1, NOW)]
+
+    assert ["status 0: it is stalled, and says that it goes on"] == check_history(
+        [{"observedGeneration": 1, "phase": "Failed", "conditions": conditions}]
+    )
