@@ -20,10 +20,10 @@ class Backoff(StrEnum):
     NORMAL = "normal"
     """Exponential from `spec.retry.initialDelay` to `spec.retry.maxDelay`; counts against `spec.retry.limit`."""
     DISRUPTION = "disruption"
-    """The cluster's doing, not the source's: not counted; the delay grows only while it comes in quick succession."""
+    """The cluster's doing or its storage's, not the source's: not counted; the delay grows only while it comes in quick
+    succession."""
     WAIT = "wait"
-    """Something else has to change first (a Secret, a volume, a quota): looked at again, less and less often where that
-    takes an attempt, and none is counted."""
+    """Something else has to change first (a Secret, a claim, a quota): looked at again, no attempt is spent."""
 
 
 @dataclass(frozen=True)
@@ -249,13 +249,13 @@ TABLE: dict[Reason, Row] = {
         "Check the address: what came is not the file that was asked for.",
     ),
     Reason.INSUFFICIENT_STORAGE: Row(
-        _WAIT,
+        _FREE,
         40,
         "The volume has less space, or fewer inodes, than the files need.",
         "Free space on the volume or enlarge it; the message says how much.",
     ),
     Reason.QUOTA_EXCEEDED: Row(
-        _WAIT,
+        _FREE,
         46,
         "The volume has space left, and its user, group or project has used up its share.",
         "Raise the quota of the volume's user, group or project, or free some of it.",
@@ -267,7 +267,7 @@ TABLE: dict[Reason, Row] = {
         "Create the named ModelStore or PersistentVolumeClaim, or wait for it.",
     ),
     Reason.STORAGE_READ_ONLY: Row(
-        _WAIT,
+        _FREE,
         42,
         "The volume, or a folder on it, does not let the fetcher write.",
         "Make the volume writable for the fetch Pod.",
@@ -279,7 +279,7 @@ TABLE: dict[Reason, Row] = {
         "Check the volume's health: the storage reported an error.",
     ),
     Reason.STORAGE_UNAVAILABLE: Row(
-        _WAIT,
+        _FREE,
         47,
         "The volume is mounted, and what serves it does not answer.",
         "Check the volume's server and the way to it: the storage was mounted and does not answer.",

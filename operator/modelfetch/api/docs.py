@@ -29,7 +29,7 @@ _DELAYS = {
     Backoff.DISRUPTION: "`spec.retry.initialDelay`, doubled, up to `spec.retry.maxDelay`, unless the attempt ran for "
     "as long as that",
     Backoff.WAIT: "none where the operator sees the change, else 30 seconds, within `spec.retry.initialDelay` and "
-    "`spec.retry.maxDelay`; where it takes an attempt to see it, doubled, up to `spec.retry.maxDelay`",
+    "`spec.retry.maxDelay`",
 }
 _SIMPLE = ("string", "integer", "boolean")
 

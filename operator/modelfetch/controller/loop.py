@@ -162,14 +162,19 @@ class Loop:
         """
         self.queue.close()
         if not await self._is_within(READS_END_S, self.queue.until_idle()):
-            for worker in self._workers:
-                if worker is not None and worker not in self._kube.writing:
-                    worker.cancel()
+            self._give_up_reads()
         self.recorder.close()
-        is_over = await self._is_within(WRITES_END_S, self._until_all_is_written())
+        if not await self._is_within(WRITES_END_S, self._until_all_is_written()):
+            self._give_up_reads()
+        is_over = not self._kube.writing
         if not is_over:
             log.warning("stops with writes under way", extra={"after_s": READS_END_S + WRITES_END_S})
         return is_over
+
+    def _give_up_reads(self) -> None:
+        for worker in self._workers:
+            if worker is not None and worker not in self._kube.writing:
+                worker.cancel()
 
     async def _until_all_is_written(self) -> None:
         await self.queue.until_idle()

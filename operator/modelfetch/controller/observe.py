@@ -89,9 +89,10 @@ class Observer:
         store, store_error = self._store_of(fetch)
         runs = any(job.result == "Running" and not has_ended(reports.get(job.uid)) for job in seen)
         is_asked_for = not runs or any(pod.unplaced_s >= UNBOUND_S for pod in pods.values())
-        claim, claim_error = (
-            await self._claim(store) if isinstance(store, ModelStore) and is_asked_for else (UNKNOWN, None)
-        )
+        claim: ClaimSeen | Unknown | None = UNKNOWN
+        claim_error = None
+        if isinstance(store, ModelStore) and is_asked_for:
+            claim, claim_error = await self._claim(store, runs=runs)
         return Observed(
             now=self._clock.now(),
             fetch=fetch,
@@ -212,11 +213,15 @@ class Observer:
         stores = {one.metadata.name: one.spec.slots for one, _ in map(self.read_store, bodies)}
         return self._claims.slot(fetch, stores, self._namespace_slots)
 
-    async def _claim(self, store: ModelStore) -> ClaimRead:
-        """Return the claim, asked for at most every few seconds."""
+    async def _claim(self, store: ModelStore, *, runs: bool = False) -> ClaimRead:
+        """Return the claim, asked for at most every few seconds; but the volume of one that waits may be there at once.
+
+        That is nothing to an attempt that `runs`.
+        """
         key = (store.metadata.namespace, store.spec.claim_name)
         known = self._claims_read.get(key)
-        if known is not None and self._clock.monotonic() - known[0] < CLAIM_FRESH_S:
+        is_fresh = known is not None and self._clock.monotonic() - known[0] < CLAIM_FRESH_S
+        if known is not None and is_fresh and (runs or not _waits_for_its_volume(known[1])):
             return known[1]
         claim: ClaimSeen | Unknown | None
         why = None
@@ -227,8 +232,7 @@ class Observer:
             claim = UNKNOWN
             if error.is_forbidden:  # nothing that passes by itself
                 why = sanitise(f"PersistentVolumeClaim '{key[1]}' cannot be read: {error.message}")
-        if not isinstance(claim, ClaimSeen) or claim.volume:  # the volume of one that waits may be there at once
-            self._claims_read[key] = (self._clock.monotonic(), (claim, why))
+        self._claims_read[key] = (self._clock.monotonic(), (claim, why))
         return claim, why
 
     async def _look_at_job(
@@ -298,3 +302,7 @@ class Observer:
             jobs=seen,
             reports=reports,
         )
+
+
+def _waits_for_its_volume(read: ClaimRead) -> bool:
+    return isinstance(read[0], ClaimSeen) and not read[0].volume

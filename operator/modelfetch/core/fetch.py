@@ -211,8 +211,10 @@ def attempt_runs(look: Look) -> FetchDecision | None:
     if look.is_ready or blocked is None:
         standing = standings.still_ready(look) if look.is_ready else standings.running(look)
         return Decision((), look.say(standing, **known), again, "active")
-    # Moves no bytes, so it holds no slot: three fetches without their Secret must not block a store.
-    return Decision((), look.say(standings.stopped_by(look, blocked), **known), again, "none")
+    # What moves no bytes holds no slot: three fetches without their Secret must not block a store.
+    moves = look.pod is not None and look.pod.is_cut_off
+    status = look.say(standings.stopped_by(look, blocked), **known)
+    return Decision((), status, again, "active" if moves else "none")
 
 
 def outcome_is_recorded(look: Look) -> FetchDecision | None:

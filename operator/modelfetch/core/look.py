@@ -162,10 +162,12 @@ class Look:
         """What the newest Job came to; where its Pod has gone since, what the status tells of it."""
         if self.job is None:
             return None
-        told = self._told_failure() if self.pod is None else None
+        told = self.told_failure if self.pod is None else None
         return told or ended(self.job, self.pod, self.report, self.now)
 
-    def _told_failure(self) -> Failure | None:
+    @property
+    def told_failure(self) -> Failure | None:
+        """What the status tells of the end of the newest Job."""
         job, error = self.job, self.status.last_error
         if job is None or job.finished_at is None or error is None or self.attempt.job_name != job.name:
             return None

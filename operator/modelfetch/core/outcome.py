@@ -28,8 +28,8 @@ for certain, and a watch that stays so silent has the operator started again bef
 UNBOUND_S = 30.0
 """Seconds that a Pod may have no node, and the scheduler not say why, until its claim is looked at: it may bind that
 for ten minutes before it gives up, and does so within seconds where all is well."""
-_STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind")
-"""What the scheduler says of a claim that is missing, goes or has no volume, in lower case (1.31 to 1.35)."""
+_STORAGE_WORDS = ("persistentvolumeclaim", "persistent volumes to bind", "binding volumes")
+"""What the scheduler says of a claim that is missing, goes, has no volume or gets none; in lower case, 1.31 to 1.35."""
 _OF_NODES = re.compile(r"0/\d+ nodes are available: (?P<why>.*?)(?=\. |\.?$)", re.DOTALL)
 _COUNT = re.compile(r"^\d+ ")
 _NOT_MADE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -131,7 +131,7 @@ def overdue(pod: PodSeen) -> Obstacle | None:
 
 def _cut_off(pod: PodSeen) -> Obstacle | None:
     words = f"the cluster does not hear of node '{pod.node}', where the Pod runs; it goes on once the node is back"
-    return Obstacle(Reason.NODE_LOST, words) if pod.is_cut_off else None
+    return Obstacle(Reason.NODE_LOST, words) if pod.is_cut_off and not pod.deleting else None
 
 
 def unbound(pod: PodSeen | None, claim: ClaimSeen | Unknown, name: str) -> Obstacle | None:

@@ -16,13 +16,15 @@ nobody of ours, and waited for it would be for years."""
 def delay_s(retry: Retry, reason: Reason, times: int, seed: str) -> float:
     """Return seconds from the end of a failed attempt to the start of the next.
 
-    `times` says how often that has happened, this time included. The delay doubles from initialDelay to maxDelay, where
-    somebody else has to change something from WAIT_S on. Up to a tenth is added by `seed` (uid and attempt), so that
-    many fetches that failed together do not come back together, and that every look computes the same time.
+    `times` says how often that has happened, this time included. The delay doubles from initialDelay to maxDelay; up to
+    a tenth is added by `seed` (uid and attempt), so that many fetches that failed together do not come back together,
+    and that every look computes the same time.
     """
     initial, largest = parse_duration_s(retry.initial_delay), parse_duration_s(retry.max_delay)
-    first = max(initial, min(WAIT_S, largest)) if reason.row.backoff is Backoff.WAIT else initial
-    base = min(largest, first * 2.0 ** min(max(times, 1) - 1, 60))
+    if reason.row.backoff is Backoff.WAIT:
+        base = max(initial, min(WAIT_S, largest))
+    else:
+        base = min(largest, initial * 2.0 ** min(max(times, 1) - 1, 60))
     return base * (1.0 + _fraction(seed) / 10.0)
 
 

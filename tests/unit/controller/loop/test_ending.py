@@ -87,3 +87,30 @@ def test_an_event_that_is_posted_is_waited_for_and_no_other_begins(write_s, is_o
     finally:
         simulated.close()
     assert ["first"] == sent
+
+
+def test_a_look_that_hangs_after_its_write_keeps_no_lease():
+    """Its write was answered after all: nothing may arrive any more, and whoever leads next need not wait."""
+    simulated = SteppedLoop()
+
+    async def case():
+        kube = Kube(Connection("http://127.0.0.1:1"))
+        loop = Loop(kube, Settings(image="x"), StandingClock())
+
+        async def look(_key):
+            with kube.write():
+                await asyncio.sleep(2.0)
+            await asyncio.sleep(HANGS_S)
+
+        loop._fetches.reconcile = look
+        worker = asyncio.create_task(loop.work())
+        loop.queue.add(Key("ModelFetch", "demo", "one"))
+        await asyncio.sleep(0)
+        was_over = await loop.end()
+        await asyncio.gather(worker, return_exceptions=True)
+        return was_over
+
+    try:
+        assert simulated.run_until_complete(case())
+    finally:
+        simulated.close()

@@ -32,6 +32,7 @@ def test_what_is_published_on_a_claim_that_may_not_be_read_is_told():
     [
         ({"unschedulable": "0/3 nodes are available: 3 Insufficient memory."}, "Unschedulable"),
         ({"unschedulable": 'persistentvolumeclaim "models" not found'}, "StorageNotReady"),
+        ({"unschedulable": 'running PreBind plugin "VolumeBinding": binding volumes: timed out'}, "StorageNotReady"),
         (
             {"unschedulable": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"},
             "StorageNotReady",

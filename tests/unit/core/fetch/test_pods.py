@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from modelfetch.core.actions import CreateJob
-from modelfetch.core.observed import UNKNOWN, ClaimSeen, PodEnd
+from modelfetch.core.observed import UNKNOWN, ClaimSeen, PodEnd, Slot
 from modelfetch.core.outcome import OLD_VIEW_S, PODS_FOLLOW_S
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
@@ -157,6 +157,17 @@ def test_a_pod_that_never_started_did_not_miss_its_deadline():
     assert ("True", "SecretNotFound") == condition(decide(looks.after(waiting)), "Reconciling")
 
 
+@pytest.mark.parametrize("pods", [{}, {"job-1": looks.pod(phase="Pending", node=None)}], ids=["gone", "remembered"])
+def test_a_pod_that_only_waited_is_not_stalled_once_its_store_is_full(pods):
+    """At its next time there is no slot, and what it had waited for stands in no condition any more."""
+    waiting = looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod(phase="Pending", unschedulable="no node")})
+    ended = looks.after(waiting, jobs=(looks.ended_job(failure_reason="DeadlineExceeded"),), pods=pods)
+    later = looks.after(ended, now=NOW + timedelta(seconds=40), slot=Slot(granted=False, position=1))
+
+    assert "Queued" == decide(later).status.phase
+    assert "Queued" == decide(looks.after(later)).status.phase
+
+
 @pytest.mark.parametrize("has_told", [True, False])
 @pytest.mark.parametrize(
     ("ran_s", "stands"), [(4 * 3600.0, ("Reconciling", "Cancelled")), (90_000.0, ("Stalled", "DeadlineExceeded"))]
@@ -196,7 +207,7 @@ def test_a_node_that_the_cluster_does_not_hear_of_is_told_and_nothing_is_ended_f
     cut_off = looks.after(running, pods={"job-1": looks.pod(is_cut_off=True)})
 
     assert ("True", "NodeLost") == condition(decide(cut_off), "Reconciling")
-    assert ((), ()) == (decide(cut_off).actions, decide(looks.asking(cut_off)).actions)
+    assert ((), (), "active") == (decide(cut_off).actions, decide(looks.asking(cut_off)).actions, decide(cut_off).claim)
     assert "Downloading" == decide(looks.after(cut_off, pods=running.pods)).status.phase
 
 

@@ -95,13 +95,24 @@ def test_what_is_stalled_says_how_to_have_it_tried_again(reason):
     assert (reason is Reason.SPEC_INVALID) == (ASK_AGAIN not in told[1])
 
 
-@pytest.mark.parametrize("reason", [reason for reason, row in TABLE.items() if row.backoff is Backoff.WAIT])
-def test_what_somebody_has_to_change_is_tried_again_less_and_less_often(reason):
-    """A volume that grows after a week, a token that is put in: it goes on by itself, however often it failed."""
-    waits = [decide(looks.failed(reason, attempt=number)).again_at - NOW for number in (1, 2, 3, 9)]
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.INSUFFICIENT_STORAGE,
+        Reason.QUOTA_EXCEEDED,
+        Reason.STORAGE_READ_ONLY,
+        Reason.STORAGE_UNAVAILABLE,
+    ],
+)
+def test_a_volume_that_grows_after_a_week_is_filled(reason):
+    """What is wrong with the volume costs no try: it is looked at again, less and less often, without the Job, too."""
+    failed = [looks.failed(reason, attempt=number) for number in (1, 2, 3, 9)]
+    waits = [decide(seen).again_at - NOW for seen in failed]
+    without = [decide(looks.after(seen, jobs=(), reports={}, pods={})).again_at - NOW for seen in failed]
 
-    bounds = zip((30, 60, 120, 300), waits, strict=True)
+    bounds = zip((5, 10, 20, 300), waits, strict=True)
     assert [] == [wait for least, wait in bounds if not least <= wait.total_seconds() <= least * 1.1]
+    assert waits == without
 
 
 def test_another_memory_limit_is_tried_where_it_had_given_up():
