@@ -22,7 +22,7 @@ from modelfetch.core.store import inventory
 from modelfetch.devcluster.workspace import Workspace
 from tests.cluster import rights
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.outcome import expect_right_bytes, left_by, left_to, wait_settled
+from tests.cluster.outcome import expect_right_bytes, holders_of, left_by, left_to, wait_settled
 from tests.cluster.world import CANARY, Object, World, condition, until
 from tests.kstatus import check_versions
 
@@ -101,7 +101,7 @@ def expect_explained(world: World) -> None:
 def expect_nothing_left(world: World, fetches: list[Object], since: int) -> None:
     """Each attempt had one Job; Jobs and Pods are of fetches that are there, private files of those not Ready."""
     there = {body["metadata"]["uid"] for body in fetches}
-    unfinished = {body["metadata"]["uid"] for body in fetches if (body.get("status") or {}).get("phase") != "Ready"}
+    unfinished = holders_of([body for body in fetches if (body.get("status") or {}).get("phase") != "Ready"])
 
     assert {} == {job: count for job, count in made(world, since).items() if count > 1}
     until(lambda: owners(world) <= there, lambda: f"Jobs or Pods of others than {there}: {owners(world)}", GONE_S)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 from modelfetch.core.store import inventory
@@ -40,9 +41,21 @@ def left_by(world: World) -> set[str]:
 
 
 def left_to(world: World) -> set[str]:
-    """Return the uids of the fetches for which there are private files, as their journals say."""
-    heads = (path.read_text() for path in (world.volume / "ingest").glob("*/journal"))
-    return {json.JSONDecoder().raw_decode(head)[0][_HOLDER].rpartition("/")[2] for head in heads}
+    """Return for whom there are private files: uids of fetches, as journals say, or Jobs where there is none yet."""
+    return {_holder(path) for path in (world.volume / "ingest").iterdir()}
+
+
+def _holder(private: Path) -> str:
+    journal = private / "journal"
+    if not journal.exists():
+        return private.name.partition(".")[0]
+    return str(json.JSONDecoder().raw_decode(journal.read_text())[0][_HOLDER].rpartition("/")[2])
+
+
+def holders_of(fetches: list[Object]) -> set[str]:
+    """Return the names under which private files may be of one of these fetches: its uid, and its newest Job."""
+    names = {((body.get("status") or {}).get("attempt") or {}).get("jobName", "") for body in fetches}
+    return names | {body["metadata"]["uid"] for body in fetches}
 
 
 def wait_settled(world: World) -> None:

@@ -20,7 +20,7 @@ from modelfetch.devcluster.summary import Summary
 from tests.cluster import rights
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.oracles import expect_all_holds
-from tests.cluster.outcome import left_by, left_to, wait_settled
+from tests.cluster.outcome import holders_of, left_by, left_to, wait_settled
 from tests.cluster.shared import shared_cluster
 from tests.cluster.soak.troubles import Troubles
 from tests.cluster.soak.users import Users, Wish
@@ -140,7 +140,7 @@ def expect_nothing_left(world: World, users: Users) -> None:
 
     until(lambda: not spare(), lambda: f"Jobs or Pods too many: {spare()}")
     suspended = {name for name, wish in users.wishes.items() if wish.suspended}
-    may_stay = {uid for uid, name in there.items() if name in suspended}
+    may_stay = holders_of([body for body in world.all("modelfetch") if body["metadata"]["name"] in suspended])
     until(lambda: left_to(world) <= may_stay, lambda: f"private files: {left_by(world)} of {left_to(world)}: {there}")
     trees = {path.name for path in (world.volume / "models" / world.namespace).iterdir()}
     assert set(users.wishes) - suspended <= trees <= set(users.wishes)
