@@ -142,7 +142,8 @@ def expect_deletable(world: World, fetches: list[Object]) -> None:
     trees = world.volume / "models" / world.namespace
     names = {body["metadata"]["name"] for body in fetches if is_here(world, body) and not is_retained(body)}
     stay = {path.name for path in trees.glob("*")} - names
-    world.kubectl("delete", "modelfetch", "--all", "--timeout=20s")
+    # kubectl itself asks for five objects a second at the most.
+    world.kubectl("delete", "modelfetch", "--all", f"--timeout={20 + len(fetches)}s")
     wait_settled(world)
     until(lambda: not world.all("jobs,pods"), lambda: world.kubectl("get", "jobs,pods", "-o", "yaml"))
 
