@@ -75,11 +75,12 @@ class Result:
         """Return what is wrong with it beside a run without a kill."""
         if isinstance(self.outcome, Exception):
             return ["".join(traceback.format_exception(self.outcome))]
-        found, most = list(self.outcome.problems), len(reference.writes) + BESIDE * len(self.case.blows)
+        found, written = list(self.outcome.problems), writes.without_renewals(self.outcome.writes)
+        most = len(writes.without_renewals(reference.writes)) + BESIDE * len(self.case.blows)
         if self.outcome.end != reference.end:
             found.append(f"I4: it ends as {self.outcome.end}, without a kill as {reference.end}")
-        if len(self.outcome.writes) > most:
-            found.append(f"I7: {len(self.outcome.writes)} writes, at most {most}: {self.outcome.writes}")
+        if len(written) > most:
+            found.append(f"I7: {len(written)} writes, at most {most}: {written}")
         if self.case.is_sure and self.case.blows and not self.outcome.kills:
             found.append(f"nobody was killed: {self.outcome.writes}")
         return found

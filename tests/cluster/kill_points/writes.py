@@ -42,11 +42,16 @@ class Expected:
         return points
 
 
+_RENEWAL = "update leases .*: held"
 _BY_TIME = re.compile(
-    "patch modelstores/status .*|update leases .*: held"
-    "|patch modelfetches/status .*: Pending, (StorageNotReady|PodRejected)"
+    f"patch modelstores/status .*|{_RENEWAL}|patch modelfetches/status .*: Pending, (StorageNotReady|PodRejected)"
 )
 """Writes whose number is that of the seconds that went by: counts of the store, renewals, waits announced anew."""
+
+
+def without_renewals(writes: Iterable[str]) -> list[str]:
+    """Return the writes that are work: of a Lease there are as many as the machine takes seconds for the scenario."""
+    return [line for line in writes if not re.fullmatch(_RENEWAL, line)]
 
 
 def learn(runs: Iterable[Sequence[str]]) -> Expected:
