@@ -12,6 +12,7 @@ from tests.api_faults.actions import (
     Truncate,
 )
 from tests.api_faults.proxy import Proxy
+from tests.api_faults.record import Record
 from tests.api_faults.rules import Match, Phase, Rule
 from tests.api_faults.serving import Certificate
 from tests.cluster.operator_process import OperatorProcess
@@ -58,6 +59,10 @@ class Ground:
     def statuses(self, verb: str) -> list[int]:
         """Return what the operator was answered to its requests with a verb."""
         return [record.status for record in self.proxy.log.records() if record.call.verb == verb]
+
+    def writes_about(self, name: str) -> list[Record]:
+        """Return what was written, or was to be, about a fetch: its status, and its Jobs as they are made."""
+        return [record for record in self.proxy.log.writes() if name in (record.call.name, record.call.about)]
 
     def expect_no_trace(self, *names: str) -> None:
         """Nothing is left of what happened, and the operator has not ended meanwhile."""
