@@ -47,7 +47,10 @@ def _of_a_write(chance: random.Random) -> Rule:
 
 def _of_a_read(chance: random.Random) -> Rule:
     actions: list[Action] = [Drop(), Reset(), Answer(chance.choice((429, 503))), TimeTravel(_some(chance))]
-    return Rule(Match("read"), chance.choice(actions), nth=_some(chance))
+    action = chance.choice(actions)
+    # What is told of the past is told as a list: only of what may be listed.
+    match = Match("list", chance.choice(WATCHED)) if isinstance(action, TimeTravel) else Match("read")
+    return Rule(match, action, nth=_some(chance))
 
 
 def _of_a_watch(chance: random.Random) -> Rule:

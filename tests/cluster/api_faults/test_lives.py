@@ -16,6 +16,9 @@ from tests.cluster.world import repo, slow, until
 
 LIVING = ("m0", "m1", "m2", "m3")
 RULES = 60
+SLOW_BYTES_PER_S = 2_500
+"""A model takes half a minute: it is edited, suspended and deleted before it has come. What was verified by then and is
+wanted by nobody any more stays on the volume for a week."""
 KINDS = ("jobs", "modelfetches/status", "modelstores/status", "events")
 FAULTS: tuple[tuple[Action, Phase], ...] = (
     (Answer(500), "before"),
@@ -27,7 +30,7 @@ FAULTS: tuple[tuple[Action, Phase], ...] = (
 
 def live(ground: Ground) -> None:
     """Return once each of them has had its life: fetched, edited, suspended and resumed, deleted and made anew."""
-    slow(ground.hub, 20_000)
+    slow(ground.hub, SLOW_BYTES_PER_S)
     for name in LIVING:
         ground.world.fetch(name, repo(ground.hub, f"acme/{name}"))
     wait_all(ground, lambda phases: len(phases) == len(LIVING) and "Downloading" in phases.values())
