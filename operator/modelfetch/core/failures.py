@@ -52,17 +52,14 @@ def waited_too_long(look: Look) -> Failure | None:
         return None
     if look.pod is not None and look.pod.ran_s is not None:
         words = "the Job's deadline passed after the Pod had waited for its start"
-        return replace(outcome, reason=Reason.CANCELLED, message=words) if look.pod.ran_s < _deadline_s(look) else None
+        had_all = look.pod.ran_s >= parse_duration_s(look.spec.transfer.deadline)
+        return None if had_all else replace(outcome, reason=Reason.CANCELLED, message=words)
     if look.told_failure is not None:
         return look.told_failure  # what it waited for was told then, and may stand there no more
     waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")
     if report is not None or look.attempt.job_name != job.name or waited_for not in TABLE:
         return None
     return replace(outcome, reason=Reason(waited_for), message="the Pod did not start before the Job's deadline")
-
-
-def _deadline_s(look: Look) -> float:
-    return parse_duration_s(look.spec.transfer.deadline)
 
 
 def advised(look: Look, failure: Failure, failures: int) -> Failure:

@@ -15,10 +15,7 @@ from modelfetch.kube.connection import from_kubeconfig
 from tests.api_faults.proxy import Proxy, proxied, write_proxied_kubeconfig
 from tests.api_faults.rules import Plan
 from tests.api_faults.serving import Certificate
-from tests.cluster.api_faults.ground import (
-    NAMES,
-    Ground,
-)
+from tests.cluster.api_faults.ground import NAMES, Ground
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.world import World
 

@@ -6,18 +6,14 @@ It sees the namespace of its test only, so that nothing else takes part in the p
 from dataclasses import dataclass
 
 from modelfetch.devcluster.hub.hub import FixtureHub
-from tests.api_faults.actions import (
-    Answer,
-    Reset,
-    Truncate,
-)
+from tests.api_faults.actions import Answer, Reset, Truncate
 from tests.api_faults.proxy import Proxy
 from tests.api_faults.record import Record
 from tests.api_faults.rules import Match, Phase, Rule
 from tests.api_faults.serving import Certificate
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.outcome import expect_one_attempt_each
-from tests.cluster.world import Object, World, repo, until
+from tests.cluster.world import World, repo, until
 
 NAMES = tuple(f"m{number}" for number in range(9))
 WATCHED = ("modelfetches", "modelstores", "jobs", "pods")
@@ -57,13 +53,9 @@ class Ground:
         met = self.proxy.plan.met()
         assert 2 * sum(map(bool, met)) >= len(met), met
 
-    def answers(self, kind: str) -> list[int]:
-        """Return what the operator was answered to its requests about a kind."""
-        return [record.status for record in self.proxy.log.records() if record.call.kind == kind]
-
-    def statuses(self, verb: str) -> list[int]:
-        """Return what the operator was answered to its requests with a verb."""
-        return [record.status for record in self.proxy.log.records() if record.call.verb == verb]
+    def answers(self, match: Match) -> list[int]:
+        """Return what the operator was answered to the requests that fit."""
+        return [record.status for record in self.proxy.log.records() if match.fits(record.call, record.agent)]
 
     def writes_about(self, name: str) -> list[Record]:
         """Return what was written, or was to be, about a fetch: its status, and its Jobs as they are made."""
@@ -76,10 +68,8 @@ class Ground:
 
     def phases(self) -> dict[str, str]:
         """Return the phase of each fetch."""
-        return {body["metadata"]["name"]: (body.get("status") or {}).get("phase", "") for body in self._fetches()}
-
-    def _fetches(self) -> list[Object]:
-        return self.world.all("modelfetch")
+        fetches = self.world.all("modelfetch")
+        return {body["metadata"]["name"]: (body.get("status") or {}).get("phase", "") for body in fetches}
 
 
 def each_write_of(name: str, action: Answer | Reset | Truncate, phase: Phase = "before") -> Rule:

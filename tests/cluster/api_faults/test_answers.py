@@ -155,7 +155,7 @@ def test_f19_a_fetch_that_goes_before_its_status_is_written(ground):
     ground.world.fetch("m1", repo(ground.hub, "acme/m1"))
     ground.world.wait_phase("m1", "Ready")
 
-    until(lambda: 404 in ground.answers("modelfetches/status"), ground.operator.said)
+    until(lambda: 404 in ground.answers(Match(resource="modelfetches/status")), ground.operator.said)
     assert "refused" not in ground.operator.said()
 
 

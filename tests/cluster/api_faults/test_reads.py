@@ -39,7 +39,7 @@ def test_f15_watches_that_do_not_begin(ground: Ground) -> None:
         ground.plan(Rule(Match("watch", kind), faults[number], nth=3))
     ground.fetch("m0", "m1", meeting=0)
 
-    assert [] == [status for status in (429, 500, 503) if status not in ground.statuses("watch")]
+    assert [] == [status for status in (429, 500, 503) if status not in ground.answers(Match("watch"))]
 
 
 class Tokens:
@@ -109,5 +109,5 @@ def test_f21_a_token_that_expires(ground: Ground, tokens: Tokens, tmp_path: Path
     ground.world.fetch("m1", repo(ground.hub, "acme/m1"))
     ground.world.wait_phase("m1", "Ready")
 
-    assert 401 in ground.statuses("watch") + ground.statuses("list")
+    assert 401 in ground.answers(Match("watch")) + ground.answers(Match("list"))
     ground.expect_no_trace("m0", "m1")
