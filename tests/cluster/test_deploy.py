@@ -13,6 +13,7 @@ import pytest
 from modelfetch.api.order import RemovalTarget, RemoveOrder, SurveyOrder
 from modelfetch.core.job import Attempt, fetch_job, fetch_order, store_job
 from modelfetch.core.observed import Settings
+from modelfetch.core.retry import Tally
 from modelfetch.devcluster.manifests import until
 from modelfetch.devcluster.parts import NAMESPACE as WORKSPACE
 from modelfetch.devcluster.parts import OPERATOR_NAMESPACE
@@ -88,7 +89,7 @@ def job(settings: Settings, task: str = "fetch") -> Object:
     if task == "survey":
         return store_job(store, settings, SurveyOrder(namespace="demo", live=()), "mf-sv-1", "hash")
     fetch = looks.fetch(full_fetch_spec())
-    return fetch_job(fetch, store, settings, fetch_order(fetch, store, settings, "mf-1"), Attempt("hash", 1, 0))
+    return fetch_job(fetch, store, settings, fetch_order(fetch, store, settings, "mf-1"), Attempt("hash", 1, Tally()))
 
 
 def pod_of(template: Object) -> Object:

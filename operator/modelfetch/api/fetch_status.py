@@ -115,13 +115,20 @@ class ProgressStatus(StatusModel):
 class AttemptStatus(StatusModel):
     """The running or last attempt: one Job."""
 
-    number: int = Field(
-        default=0, ge=0, description="Number of this attempt, from 1, since the spec last changed.", examples=[1]
-    )
+    number: int = Field(default=0, ge=0, description="Number of this attempt of the ModelFetch, from 1.", examples=[1])
     failures: int = Field(
         default=0,
         ge=0,
         description="Failures that count against retry.limit since the spec or a request reset them.",
+        examples=[0],
+    )
+    disruptions: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "Attempts in a row that ended through no fault of the fetch, such as by an eviction: they do not count "
+            "against retry.limit, but the delay doubles."
+        ),
         examples=[0],
     )
     job_name: str | None = Field(

@@ -17,6 +17,7 @@ from modelfetch.api.store import ModelStore, ModelStoreSpec, ModelStoreStatus
 from modelfetch.controller.mirror import Object, controller_of
 from modelfetch.core import job as jobs
 from modelfetch.core.observed import ClaimSeen, JobSeen, PodEnd, PodSeen
+from modelfetch.core.retry import Tally
 from modelfetch.errors import sanitise
 from modelfetch.kube.forms import CONTAINER_STATUSES
 from modelfetch.kube.objects import JOBS, Resource
@@ -114,7 +115,10 @@ def read_job(body: Object) -> JobSeen:
         owner_uid=controller_of(body),
         spec_hash=str(annotations.get(jobs.HASH_ANNOTATION, "")),
         attempt=_number(labels.get(jobs.ATTEMPT_LABEL)),
-        failures=_number(annotations.get(jobs.FAILURES_ANNOTATION)),
+        tally=Tally(
+            failures=_number(annotations.get(jobs.FAILURES_ANNOTATION)),
+            disruptions=_number(annotations.get(jobs.DISRUPTIONS_ANNOTATION)),
+        ),
         task=str(labels.get(jobs.TASK_LABEL, "")),
         created_at=datetime.fromisoformat(meta["creationTimestamp"]),
         deleting=meta.get("deletionTimestamp") is not None,

@@ -20,8 +20,8 @@ FetchDecision = Decision[ModelFetchStatus]
 
 
 def blocked(look: Look, reason: Reason, message: str, *, takes_ready: bool = False, **known: object) -> FetchDecision:
-    """Waits for somebody else; looked at again on every change and every WAIT_S seconds."""
-    again = _next_look(look)
+    """Waits for somebody else; looked at again on every change and every WAIT_S seconds, tried at the time it tells."""
+    again = look.now + timedelta(seconds=retry.WAIT_S)
     if look.is_ready and not takes_ready:
         return Decision((), look.say(standings.still_ready(look)), again)
     step = "StorageReady" if reason is Reason.STORAGE_NOT_READY else None
@@ -30,7 +30,10 @@ def blocked(look: Look, reason: Reason, message: str, *, takes_ready: bool = Fal
     old = look.status.last_error
     if old is not None and (old.reason, old.message) == (error.reason, error.message):
         error = old
-    return Decision((), look.say(standing, last_error=error, next_retry_time=timestamp(again), **known), again)
+    # The announced time while it is ahead: one that moved with every look would be news for every watcher.
+    due = look.announced or look.now + timedelta(seconds=look.wait_s(error))
+    status = look.say(standing, last_error=error, next_retry_time=timestamp(due), **known)
+    return Decision((), status, min(again, due))
 
 
 def store_gone(look: Look) -> FetchDecision:
@@ -70,8 +73,3 @@ def retrying(look: Look, failure: Failure, due: datetime, **known: object) -> Fe
     message = explained(failure.reason, failure.message)
     standing = Standing("blocked", "Pending", failure.reason, message, *standings.where(look))
     return Decision((), look.say(standing, next_retry_time=when, **known), due)
-
-
-def _next_look(look: Look) -> datetime:
-    """The announced time while it is ahead: a time that moved with every look would be news for every watcher."""
-    return look.announced or look.now + timedelta(seconds=retry.WAIT_S)

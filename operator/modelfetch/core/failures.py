@@ -13,6 +13,7 @@ from modelfetch.core.decisions import FetchDecision, retrying, stalled
 from modelfetch.core.job import memory_limit
 from modelfetch.core.look import Look
 from modelfetch.core.outcome import Failure
+from modelfetch.core.retry import Tally
 from modelfetch.core.start import start
 from modelfetch.core.status import last_error
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -23,22 +24,23 @@ OOM_ADVISED = 3
 """Failures from which on a Pod that was killed at its memory limit is told a larger one."""
 
 
-def after_failure(look: Look, failure: Failure, number: int, failures: int, **known: object) -> FetchDecision:
-    """Attempt `number` failed, as the last of `failures` that count: give up, wait, or start the next."""
-    exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, failures)
+def after_failure(look: Look, failure: Failure, tally: Tally, **known: object) -> FetchDecision:
+    """The last attempt failed, with `tally` after it: give up, wait, or start the next."""
+    exhausted = retry.counted(failure.reason) and retry.is_exhausted(look.spec.retry, tally.failures)
     if exhausted and failure.reason is Reason.OOM_KILLED and look.is_made_otherwise:
-        return start(look, number + 1, 0)
+        return start(look, Tally())
     terminal = failure.reason.row.backoff is Backoff.NONE or exhausted
     error = last_error(failure, retryable=not terminal)
     known["last_error"] = error
     if terminal:
-        message = f"gave up after {failures} failures: {failure.message}" if exhausted else failure.message
+        message = f"gave up after {tally.failures} failures: {failure.message}" if exhausted else failure.message
         return stalled(look, failure.reason, message, **known)
-    due = look.passed(failure.at) + timedelta(seconds=look.delay_s(failure, number, failures))
+    seed = f"{look.meta.uid}/{look.last_number}"
+    due = look.passed(failure.at) + timedelta(seconds=retry.delay_s(look.spec.retry, failure.reason, tally, seed))
     told = look.status.last_error
     if told is None or told.at < error.at:  # what was told since, as that a claim is missing, came after it
         due = max(due, look.now + TOLD)
-    return retrying(look, failure, due, **known) if due > look.now else start(look, number + 1, failures)
+    return retrying(look, failure, due, **known) if due > look.now else start(look, tally)
 
 
 def waited_too_long(look: Look) -> Failure | None:

@@ -19,6 +19,7 @@ from modelfetch.core.failures import advised, after_failure, waited_too_long
 from modelfetch.core.look import Look
 from modelfetch.core.observed import Observed, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Obstacle, Published, obstacle, unbound
+from modelfetch.core.retry import Tally
 from modelfetch.core.start import UNKNOWN_RETRY_S, start, vanished
 from modelfetch.core.status import artifact_status, attempt_status
 from modelfetch.reasons import TABLE, Backoff, Reason
@@ -192,10 +193,10 @@ def attempt_failed(look: Look) -> FetchDecision | None:
     if not isinstance(outcome, Failure) or look.job is None or look.request is not None:
         return None
     failure = waited_too_long(look) or outcome
-    failures = look.failures_before + int(retry.counted(failure.reason))
-    failure = advised(look, failure, failures)
-    known = {"attempt": _attempt_status(look, failures), "last_handled_reconcile_at": look.handled}
-    return after_failure(look, failure, look.job.attempt, failures, **known)
+    tally = look.tally_after(failure)
+    failure = advised(look, failure, tally.failures)
+    known = {"attempt": _attempt_status(look, tally), "last_handled_reconcile_at": look.handled}
+    return after_failure(look, failure, tally, **known)
 
 
 def attempt_runs(look: Look) -> FetchDecision | None:
@@ -230,13 +231,12 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     failure = Failure(Reason(error.reason), error.message, datetime.fromisoformat(error.at), error.file)
     if failure.reason.row.backoff is Backoff.WAIT:
         return None  # what was missing may be there by now: each look sees for itself
-    return after_failure(look, failure, look.attempt.number, look.attempt.failures)
+    return after_failure(look, failure, look.tally_told)
 
 
 def starts(look: Look) -> FetchDecision:
     """Nothing runs and nothing is recorded: the next attempt, from the first on, or as somebody asked."""
-    number = max(look.attempt.number, look.job.attempt if look.job is not None else 0) + 1
-    return start(look, number, 0 if look.request is not None else look.attempt.failures)
+    return start(look, Tally() if look.request is not None else look.tally_told)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -275,11 +275,11 @@ def _may_be_replaced(look: Look) -> bool:
     return look.is_made_otherwise or look.request is not None
 
 
-def _attempt_status(look: Look, failures: int | None = None) -> AttemptStatus:
+def _attempt_status(look: Look, tally: Tally | None = None) -> AttemptStatus:
     job = look.job
     assert job is not None, "called where an attempt was seen"
     node = look.pod.node if look.pod is not None else None
-    status = attempt_status(job, look.failures_before if failures is None else failures, node)
+    status = attempt_status(job, tally or look.tally_before, node)
     told = look.attempt.started_at if look.attempt.job_name == job.name else None
     if told is None or abs(datetime.fromisoformat(told) - job.created_at).total_seconds() > retry.CLOCKS_DIFFER_S:
         return status

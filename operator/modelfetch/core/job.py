@@ -15,6 +15,7 @@ from modelfetch.api.order import FetchOrder, Order, OrderLimits, OrderTransfer, 
 from modelfetch.api.source import HuggingFaceSource
 from modelfetch.api.store import ModelStore, Resources
 from modelfetch.core.observed import ClaimSeen, Settings
+from modelfetch.core.retry import Tally
 
 CONTAINER = "fetcher"
 VOLUME_PATH = "/volume"
@@ -32,6 +33,7 @@ ATTEMPT_LABEL = f"{GROUP}/attempt"
 TASK_LABEL = f"{GROUP}/task"
 HASH_ANNOTATION = f"{GROUP}/spec-hash"
 FAILURES_ANNOTATION = f"{GROUP}/failures"
+DISRUPTIONS_ANNOTATION = f"{GROUP}/disruptions"
 VOLUME_ANNOTATION = f"{GROUP}/volume"
 MADE_OF_ANNOTATION = f"{GROUP}/made-of"
 ENDED_ANNOTATION = f"{GROUP}/ended"
@@ -47,11 +49,11 @@ _DEFAULT_LIMITS = {"memory": "512Mi"}
 
 @dataclass(frozen=True)
 class Attempt:
-    """Which attempt a Job is: of which spec, the how manieth, after how many counted failures, on which claim."""
+    """Which attempt a Job is: of which spec, the how manieth of the fetch, after what went wrong, on which claim."""
 
     spec_hash: str
     number: int
-    failures: int
+    tally: Tally
     claim: ClaimSeen = field(default_factory=ClaimSeen)
 
 
@@ -155,7 +157,8 @@ def fetch_job(
         labels={FETCH_LABEL: meta.uid, ATTEMPT_LABEL: str(attempt.number), TASK_LABEL: "fetch"},
         annotations={
             HASH_ANNOTATION: attempt.spec_hash,
-            FAILURES_ANNOTATION: str(attempt.failures),
+            FAILURES_ANNOTATION: str(attempt.tally.failures),
+            DISRUPTIONS_ANNOTATION: str(attempt.tally.disruptions),
             VOLUME_ANNOTATION: volume_of(store),
             MADE_OF_ANNOTATION: made_of(store, settings),
             NAME_ANNOTATION: meta.name,

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from modelfetch.api.fetch import RECONCILE_ANNOTATION
-from modelfetch.api.fetch_status import AttemptStatus, ModelFetchStatus
+from modelfetch.api.fetch_status import AttemptStatus, LastError, ModelFetchStatus
+from modelfetch.api.meta import parse_duration_s
 from modelfetch.api.store import ModelStore
 from modelfetch.core import retry
 from modelfetch.core.conditions import Standing, timestamp
@@ -16,6 +17,7 @@ from modelfetch.core.ended import proven_attempts
 from modelfetch.core.job import job_name, made_of, volume_of
 from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodSeen, Settings, Unknown, Wanted
 from modelfetch.core.outcome import Failure, Published, ended
+from modelfetch.core.retry import Tally
 from modelfetch.core.status import assemble, attempt_status
 from modelfetch.reasons import TABLE, Reason
 from modelfetch.report import Report
@@ -131,31 +133,48 @@ class Look:
         return job is not None and isinstance(store, ModelStore) and job.made_of != made_of(store, self.settings)
 
     @property
-    def failures_before(self) -> int:
-        """Counted failures before the newest attempt, as its Job says, else as the status does."""
-        return self.job.failures if self.job is not None else self.attempt.failures
+    def last_number(self) -> int:
+        """The number of the last attempt, whatever spec it was of: one that comes back uses no name again."""
+        told = self.status.attempt or AttemptStatus()
+        return max(told.number, *(job.attempt for job in self.jobs), 0)
+
+    @property
+    def tally_before(self) -> Tally:
+        """What went wrong before the newest attempt, as its Job says, else as the status does."""
+        return self.job.tally if self.job is not None else self.tally_told
+
+    @property
+    def tally_told(self) -> Tally:
+        """What has gone wrong with this spec, as the status tells."""
+        return Tally(self.attempt.failures, self.attempt.disruptions)
+
+    def tally_after(self, failure: Failure) -> Tally:
+        """What has gone wrong with the newest attempt's failure."""
+        began = self.job.created_at if self.job is not None else failure.at
+        return self.tally_before.after(self.spec.retry, failure.reason, (failure.at - began).total_seconds())
 
     @property
     def announced(self) -> datetime | None:
-        """When somebody who waits for somebody else is looked at again, where the status tells and that is ahead."""
+        """When somebody who waits for somebody else tries again, where the status tells and that is ahead.
+
+        Who asks is not left to wait for longer than at first.
+        """
         told = self.status.next_retry_time
         when = datetime.fromisoformat(told) if told is not None else self.now
-        latest = self.now + timedelta(seconds=retry.WAIT_S + retry.CLOCKS_DIFFER_S)
+        longest_s = 0.0 if self.request is not None else parse_duration_s(self.spec.retry.max_delay)
+        latest = self.now + timedelta(seconds=max(retry.WAIT_S, longest_s) + retry.CLOCKS_DIFFER_S)
         return when if self.now < when <= latest else None
+
+    def wait_s(self, error: LastError) -> float:
+        """Return seconds until the next try of what waits for somebody else since `error`."""
+        since = self.passed(datetime.fromisoformat(error.at))
+        waited_s = 0.0 if self.request is not None else (self.now - since).total_seconds()
+        return retry.wait_s(self.spec.retry, waited_s)
 
     def passed(self, moment: datetime) -> datetime:
         """Return a time that is told to have passed; one that is ahead, further than clocks differ, as long ago."""
         is_ahead = moment > self.now + timedelta(seconds=retry.CLOCKS_DIFFER_S)
         return _LONG_AGO if is_ahead else moment
-
-    def delay_s(self, failure: Failure, number: int, failures: int) -> float:
-        """Return seconds from the failure of attempt `number` to the next; `failures` of its spec's were counted."""
-        started, spec = self.attempt.started_at, self.spec.retry
-        began = self.job.created_at if self.job is not None else started and datetime.fromisoformat(started)
-        lived_s = (failure.at - began).total_seconds() if began else 0.0
-        is_counted = retry.counted(failure.reason)
-        times = failures if is_counted else retry.disruptions(spec, number - failures, lived_s)
-        return retry.delay_s(spec, failure.reason, times, f"{self.meta.uid}/{number}")
 
     @cached_property
     def outcome(self) -> Published | Failure | None:
@@ -197,8 +216,8 @@ class Look:
         """Return the status for `standing` with what the newest Job reported, and nothing said of another spec."""
         if self.job is None and self.attempt.number == 0:
             changes = {"resolved": None, "progress": None, "last_error": None} | changes
-        if self.status.attempt is None and self.jobs:
-            newest = max(self.jobs, key=lambda job: (job.created_at, job.attempt))
-            # Of whatever spec: whoever deletes the fetch sees that it has files.
-            changes = {"attempt": attempt_status(newest, newest.failures)} | changes
+        newest = max(self.jobs, key=lambda job: job.attempt, default=None)
+        if newest is not None and (self.status.attempt is None or newest.attempt > self.status.attempt.number):
+            # Of whatever spec: whoever deletes the fetch sees that it has files, and no attempt has its number again.
+            changes = {"attempt": attempt_status(newest, newest.tally)} | changes
         return assemble(self.fetch, standing, self.now, self.report, **changes)

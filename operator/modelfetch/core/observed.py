@@ -13,6 +13,7 @@ from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.meta import ObjectMeta
 from modelfetch.api.order import Egress, FetchOrder
 from modelfetch.api.store import ModelStore
+from modelfetch.core.retry import Tally
 from modelfetch.report import Report
 
 
@@ -82,8 +83,8 @@ class JobSeen:
     """Uid of its controlling owner; empty without one. Labels alone prove nothing."""
     spec_hash: str
     attempt: int
-    failures: int
-    """Counted failures before this attempt, written on the Job when it was made."""
+    tally: Tally
+    """What had gone wrong before this attempt, written on the Job when it was made."""
     task: str
     created_at: datetime
     deleting: bool = False

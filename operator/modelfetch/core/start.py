@@ -3,6 +3,7 @@
 Comes in: one look, at a fetch of which nothing runs. Goes out: the decision to create a Job, or to wait.
 """
 
+from dataclasses import asdict
 from datetime import timedelta
 
 from modelfetch.api.fetch_status import AttemptStatus, QueueStatus
@@ -15,6 +16,7 @@ from modelfetch.core.job import Attempt, fetch_job, job_name
 from modelfetch.core.look import Look
 from modelfetch.core.observed import ClaimSeen, Unknown
 from modelfetch.core.outcome import Failure
+from modelfetch.core.retry import Tally
 from modelfetch.core.status import last_error
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
@@ -25,8 +27,8 @@ UNKNOWN_RETRY_S = 5.0
 """Seconds until a store that could not be read is looked at again."""
 
 
-def start(look: Look, number: int, failures: int) -> FetchDecision:
-    """Create attempt `number`, if the store, its claim and a slot are there; else say what it waits for."""
+def start(look: Look, tally: Tally) -> FetchDecision:
+    """Create the next attempt, if the store, its claim and a slot are there; else say what it waits for."""
     if look.seen.strays:
         return waits_for(look, "the Pod of a Job that was deleted", look.seen.strays)
     store = look.seen.store
@@ -44,7 +46,7 @@ def start(look: Look, number: int, failures: int) -> FetchDecision:
         return blocked(look, Reason.POD_REJECTED, refusal)
     if not look.seen.slot.granted:
         return _queued(look, store)
-    return _create(look, store, number, failures)
+    return _create(look, store, tally)
 
 
 def _told_refusal(look: Look) -> str | None:
@@ -59,17 +61,18 @@ def _told_refusal(look: Look) -> str | None:
     return error.message if is_same_spec else None
 
 
-def _create(look: Look, store: ModelStore, number: int, failures: int) -> FetchDecision:
+def _create(look: Look, store: ModelStore, tally: Tally) -> FetchDecision:
     assert look.wanted.order is not None, "an order that cannot be made was refused by spec_is_invalid"
     assert isinstance(look.seen.claim, ClaimSeen), "a claim that is not there was told of by start"
+    number = look.last_number + 1
     name = job_name(look.meta.uid, look.wanted.spec_hash, number)
     order = look.wanted.order.model_copy(update={"attempt": name, "ended": look.ended})
-    attempt_of = Attempt(look.wanted.spec_hash, number, failures, look.seen.claim)
+    attempt_of = Attempt(look.wanted.spec_hash, number, tally, look.seen.claim)
     try:
         manifest = fetch_job(look.fetch, store, look.settings, order, attempt_of)
     except FetchError as error:
         return stalled(look, error.reason, error.message)
-    attempt = AttemptStatus(number=number, failures=failures, job_name=name, started_at=timestamp(look.now))
+    attempt = AttemptStatus(number=number, job_name=name, started_at=timestamp(look.now), **asdict(tally))
     # What the next look will say, too: until the Pod starts there is nothing to write again.
     standing = standings.still_ready(look) if look.is_ready else standings.starting()
     known = {"attempt": attempt, "progress": None, "last_handled_reconcile_at": look.handled} | vanished(look)

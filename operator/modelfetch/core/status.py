@@ -1,5 +1,6 @@
 """The status of a ModelFetch from how it stands: assembled here, with the texts for `kubectl get`'s columns."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from modelfetch.core import conditions
 from modelfetch.core.conditions import Standing, timestamp
 from modelfetch.core.observed import JobSeen
 from modelfetch.core.outcome import Failure, Published
+from modelfetch.core.retry import Tally
 from modelfetch.report import Progress, Report, Resolved
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -71,11 +73,10 @@ def artifact_status(published: Published, claim_name: str, root: str, volume: st
     )
 
 
-def attempt_status(job: JobSeen, failures: int, node: str | None = None) -> AttemptStatus:
-    """Return what the status tells of the attempt that a Job is, after `failures` that count."""
-    return AttemptStatus(
-        number=job.attempt, failures=failures, job_name=job.name, started_at=timestamp(job.created_at), node=node
-    )
+def attempt_status(job: JobSeen, tally: Tally, node: str | None = None) -> AttemptStatus:
+    """Return what the status tells of the attempt that a Job is, with what has gone wrong up to now."""
+    started = timestamp(job.created_at)
+    return AttemptStatus(number=job.attempt, job_name=job.name, started_at=started, node=node, **asdict(tally))
 
 
 def last_error(failure: Failure, *, retryable: bool) -> LastError:

@@ -10,6 +10,7 @@ from modelfetch.core import fetch as core
 from modelfetch.core.decisions import FetchDecision
 from modelfetch.core.job import fetch_order, job_name, made_of, spec_hash, volume_of
 from modelfetch.core.observed import ClaimSeen, JobSeen, Observed, PodEnd, PodSeen, Settings, Slot, Wanted
+from modelfetch.core.retry import Tally
 from modelfetch.core.status import dump
 from modelfetch.reasons import Reason
 from modelfetch.report import Artifact, Report, Resolved
@@ -86,7 +87,7 @@ def job(of: ModelFetch | None = None, attempt: int = 1, **changes: Any) -> JobSe
         owner_uid=UID,
         spec_hash=hash_,
         attempt=attempt,
-        failures=0,
+        tally=Tally(),
         task="fetch",
         created_at=NOW - timedelta(seconds=30),
         volume=volume_of(store()),
@@ -161,10 +162,10 @@ def condition(seen: FetchDecision, type_: str) -> tuple[str, str] | None:
     return next(((c.status, c.reason) for c in seen.status.conditions if c.type == type_), None)
 
 
-def failed(reason: Reason, attempt: int = 1, failures: int = 0) -> Observed:
-    """Return a look at an attempt that has ended with `reason`."""
+def failed(reason: Reason, attempt: int = 1, **tally: int) -> Observed:
+    """Return a look at an attempt that has ended with `reason`, after what `tally` names."""
     return look(
-        jobs=(ended_job(attempt=attempt, failures=failures),),
+        jobs=(ended_job(attempt=attempt, tally=Tally(**tally)),),
         pods={f"job-{attempt}": pod()},
         reports={f"job-{attempt}": failure(reason)},
     )

@@ -6,6 +6,7 @@ import pytest
 
 from modelfetch.api import order as orders
 from modelfetch.core.job import Attempt, fetch_job, fetch_order, job_name, label_value, spec_hash, store_job
+from modelfetch.core.retry import Tally
 from modelfetch.errors import FetchError
 from modelfetch.reasons import Reason
 from tests.unit.core import looks
@@ -15,7 +16,7 @@ from tests.unit.core.looks import SETTINGS
 def _manifest(spec: dict[str, object] | None = None, **store_spec: object) -> dict[str, object]:
     fetch, store = looks.fetch(spec), looks.store(**store_spec)
     order = fetch_order(fetch, store, SETTINGS, "mf-1")
-    return fetch_job(fetch, store, SETTINGS, order, Attempt("hash", 3, 2))
+    return fetch_job(fetch, store, SETTINGS, order, Attempt("hash", 3, Tally(2)))
 
 
 def _pod(manifest):

@@ -30,11 +30,28 @@ def test_an_edited_spec_stops_the_old_attempt_before_the_new_one_starts():
 
 
 def test_an_edited_spec_starts_once_the_old_job_is_gone():
-    """The new spec's attempts count from 1."""
-    edited = looks.fetch({"files": {"include": ["*.json"]}})
+    """Attempts count on from those of the spec before, with all its tries; nothing of its failures is counted."""
+    failed = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE, attempt=3, failures=2), jobs=(), reports={})
+    edited = looks.with_spec(failed, files={"include": ["*.json"]})
+    decision = decide(edited)
 
-    (create,) = decide(looks.look(edited)).actions
-    assert job_name(UID, spec_hash(edited.spec), 1) == create.name
+    (create,) = decision.actions
+    assert job_name(UID, spec_hash(edited.fetch.spec), 4) == create.name
+    assert (4, 0) == (decision.status.attempt.number, decision.status.attempt.failures)
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_spec_that_comes_back_uses_no_name_again(is_written):
+    """A Pod of its first attempt that nobody hears of may write where that had its files; an attempt has its own.
+
+    Also where the last status of the first was not written: its Job tells how many there were, until it is gone.
+    """
+    running = looks.after(looks.look(jobs=(looks.job(attempt=2),), pods={"job-2": looks.pod()}))
+    told = running if is_written else looks.after(looks.look(), jobs=running.jobs, pods=running.pods)
+    edited = looks.after(looks.with_spec(told, files={"include": ["*.json"]}))
+    (create,) = decide(looks.with_spec(replace(edited, jobs=(), pods={}))).actions
+
+    assert job_name(UID, spec_hash(looks.fetch().spec), 3) == create.name
 
 
 def test_a_deleted_job_on_its_way_out_still_blocks():

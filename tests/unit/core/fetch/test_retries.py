@@ -10,6 +10,7 @@ from modelfetch.core.actions import CreateJob, DeleteJob
 from modelfetch.core.conditions import ASK_AGAIN, timestamp
 from modelfetch.core.job import job_name, spec_hash
 from modelfetch.core.observed import PodEnd
+from modelfetch.core.retry import Tally
 from modelfetch.reasons import TABLE, Backoff, Reason
 from tests.unit.core import looks
 from tests.unit.core.looks import NOW, UID, condition, decide
@@ -106,7 +107,7 @@ def test_what_is_stalled_says_how_to_have_it_tried_again(reason):
 )
 def test_a_volume_that_grows_after_a_week_is_filled(reason):
     """What is wrong with the volume costs no try: it is looked at again, less and less often, without the Job, too."""
-    failed = [looks.failed(reason, attempt=number) for number in (1, 2, 3, 9)]
+    failed = [looks.failed(reason, attempt=9, disruptions=before) for before in (0, 1, 2, 8)]
     waits = [decide(seen).again_at - NOW for seen in failed]
     without = [decide(looks.after(seen, jobs=(), reports={}, pods={})).again_at - NOW for seen in failed]
 
@@ -135,12 +136,27 @@ def test_a_disruption_is_not_counted():
 @pytest.mark.parametrize(("lived_s", "least"), [(30, 160), (3600, 5)])
 def test_evictions_in_a_row_wait_longer_with_and_without_the_job(lived_s, least):
     """The sixth of them in a row waits; one that had run for an hour does not. The status alone tells the same."""
-    evicted = looks.ended_job(attempt=6, created_at=NOW - timedelta(seconds=lived_s))
+    evicted = looks.ended_job(attempt=6, tally=Tally(2, 5), created_at=NOW - timedelta(seconds=lived_s))
     seen = looks.look(jobs=(evicted,), reports={"job-6": looks.failure(Reason.EVICTED)})
     due = decide(seen).again_at
 
     assert timedelta(seconds=least) <= due - NOW <= timedelta(seconds=least * 1.1)
     assert due == decide(looks.after(seen, jobs=(), reports={})).again_at
+
+
+def test_a_row_of_evictions_is_carried_on_and_ends_with_a_request():
+    """The next attempt's Job knows of it, whatever becomes of the status; who asks again has the short delay again."""
+    waits = looks.after(looks.failed(Reason.EVICTED, attempt=6, failures=2, disruptions=5))
+    (goes_on, _), (asked, _) = (
+        decide(seen).actions for seen in (replace(waits, now=NOW + timedelta(minutes=6)), looks.asking(waits))
+    )
+
+    assert [("2", "6"), ("0", "0")] == [_tally_of(goes_on), _tally_of(asked)]
+
+
+def _tally_of(create):
+    annotations = create.manifest["metadata"]["annotations"]
+    return annotations["modelfetch.io/failures"], annotations["modelfetch.io/disruptions"]
 
 
 def test_a_failure_is_counted_once_however_often_it_is_seen():
@@ -154,7 +170,9 @@ def test_a_restart_between_job_and_status_loses_no_count():
     """The Job of attempt 2 carries its failures, so an operator that died before the status still knows them."""
     recorded = looks.after(looks.failed(Reason.SOURCE_UNAVAILABLE))
     seen = replace(
-        recorded, jobs=(looks.ended_job(attempt=2, failures=1),), reports={"job-2": looks.failure(Reason.RATE_LIMITED)}
+        recorded,
+        jobs=(looks.ended_job(attempt=2, tally=Tally(1)),),
+        reports={"job-2": looks.failure(Reason.RATE_LIMITED)},
     )
 
     assert 2 == decide(seen).status.attempt.failures
@@ -259,6 +277,21 @@ def test_a_look_that_was_announced_for_the_next_century_is_taken_soon():
     assert timestamp(decision.again_at) == decision.status.next_retry_time
 
 
+def test_what_is_refused_for_hours_is_tried_less_often_and_at_once_when_asked_for():
+    """Its status is written and a Job asked for every five minutes then, while each look in between says the same."""
+    refused = looks.look(refusal="exceeded quota: count/jobs.batch=4")
+    first = looks.after(refused, refusal=None)
+    later = replace(first, now=NOW + timedelta(hours=2))
+    told = looks.after(replace(later, refusal=refused.refusal), refusal=None)
+
+    assert [timestamp(NOW + timedelta(seconds=30)), timestamp(later.now + timedelta(seconds=300))] == [
+        seen.fetch.status.next_retry_time for seen in (first, told)
+    ]
+    for seconds in (0, 30, 299):
+        assert told.fetch.status == decide(replace(told, now=later.now + timedelta(seconds=seconds))).status
+    assert [CreateJob] == [type(action) for action in decide(looks.asking(told)).actions]
+
+
 @pytest.mark.parametrize("ahead_s", [1, 60])
 def test_a_clock_that_is_a_little_ahead_is_believed(ahead_s):
     """The node's clock, or that of the operator before, need not agree with ours: the delay counts from its time."""
@@ -271,7 +304,7 @@ def test_a_clock_that_is_a_little_ahead_is_believed(ahead_s):
 
 
 def _out_of_memory(failures, **store):
-    job = looks.ended_job(attempt=failures + 1, failures=failures)
+    job = looks.ended_job(attempt=failures + 1, tally=Tally(failures))
     return looks.look(jobs=(job,), pods={job.uid: looks.pod(exit_reason="OOMKilled")}, store=looks.store(**store))
 
 
