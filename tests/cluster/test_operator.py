@@ -117,7 +117,7 @@ def test_an_edited_spec_replaces_the_running_attempt(world, hub):
 
     assert ["config.json"] == [path.name for path in world.published("model").iterdir()]
     assert old not in [job["metadata"]["name"] for job in world.all("jobs")]
-    assert 1 == status["attempt"]["number"]
+    assert 2 == status["attempt"]["number"]
 
 
 def test_suspend_stops_and_resume_goes_on_with_what_was_verified(world, hub):
