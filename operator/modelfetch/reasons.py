@@ -375,6 +375,6 @@ TABLE: dict[Reason, Row] = {
         _YES,
         70,
         "Something that modelfetch did not foresee.",
-        "Report this with the Pod's log: it is a defect of modelfetch.",
+        "Report this with the log of the Pod, or of the operator where it names that: a defect of modelfetch.",
     ),
 }

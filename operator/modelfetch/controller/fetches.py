@@ -6,7 +6,9 @@ core/fetch.py's to say.
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
+from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.api.store import ModelStore
 from modelfetch.controller.apply import Applier, NotDeleted, Refused
@@ -18,6 +20,7 @@ from modelfetch.controller.statuses import Statuses
 from modelfetch.controller.views import is_ready, read_fetch, read_job
 from modelfetch.core.actions import Action, CreateJob, DeleteJob
 from modelfetch.core.decisions import FetchDecision
+from modelfetch.core.defect import after_defect
 from modelfetch.core.fetch import decide
 from modelfetch.core.job import fetch_order, spec_hash
 from modelfetch.core.observed import Observed, Settings, Wanted
@@ -31,8 +34,8 @@ NO_TIME_S = 0.001
 UNCOUNTED_S = 5.0
 """Seconds until a fetch that its store's inventory does not count is looked at again, should nothing wake it before."""
 
-Tell = Callable[[Observed, ModelFetchStatus], None]
-"""Takes what was seen and the status that was written of it."""
+Tell = Callable[[ModelFetch, ModelFetchStatus], None]
+"""Takes a fetch as it was seen and the status that was written of it."""
 
 
 class Fetches:
@@ -92,9 +95,19 @@ class Fetches:
                 return
             decision = self._decide(denied)
         self._queue.look_again(key, decision.again_at, observed.now)
-        status = decision.status
-        if status is not None and await self._statuses.write(MODELFETCHES, key, observed.meta, dump(status)):
-            self._tell(observed, status)
+        await self._write(key, observed.fetch, decision.status)
+
+    async def tell_of_defect(self, key: Key, words: str, now: datetime, again_at: datetime) -> None:
+        """Have the status say that a look has failed, and when the next one is made; raises KubeError."""
+        body = self._mirror.get(key)
+        if body is None:
+            return
+        fetch, _ = read_fetch(body)
+        await self._write(key, fetch, after_defect(fetch, words, now, again_at))
+
+    async def _write(self, key: Key, fetch: ModelFetch, status: ModelFetchStatus | None) -> None:
+        if status is not None and await self._statuses.write(MODELFETCHES, key, fetch.metadata, dump(status)):
+            self._tell(fetch, status)
 
     async def _carry_out(self, key: Key, observed: Observed, decision: FetchDecision) -> Observed | None:
         """Act; return what was observed with the API server's words, where it did not let it happen.

@@ -6,9 +6,13 @@ with a growing delay; the others go on. What a look is stands in fetches.py and 
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from modelfetch.api.fetch import ModelFetch
 from modelfetch.api.fetch_status import ModelFetchStatus
 from modelfetch.controller.apply import Applier
 from modelfetch.controller.checks import Checks
@@ -26,7 +30,7 @@ from modelfetch.controller.since import Since
 from modelfetch.controller.statuses import Statuses
 from modelfetch.controller.stores import Stores
 from modelfetch.controller.vigil import Vigil
-from modelfetch.core.observed import Observed, Settings
+from modelfetch.core.observed import Settings
 from modelfetch.kube.client import Kube
 from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES, Resource
@@ -98,9 +102,9 @@ class Loop:
         if resource is MODELFETCHES:
             self._fetches.went(body)
 
-    def _was_written(self, observed: Observed, status: ModelFetchStatus) -> None:
-        self.recorder.tell(observed.meta, observed.fetch.status, status)
-        self._metrics.told(observed.fetch.status, status)
+    def _was_written(self, fetch: ModelFetch, status: ModelFetchStatus) -> None:
+        self.recorder.tell(fetch.metadata, fetch.status, status)
+        self._metrics.told(fetch.status, status)
 
     # --- lists --------------------------------------------------------------------------------------------------
 
@@ -197,14 +201,29 @@ class Loop:
                 "the API server refused",
                 extra={"object": str(key), "why": str(error), "status": error.status, "again_in_s": delay},
             )
-        except Exception:
+        except Exception as error:
             delay = self.queue.failed(key)
             log.exception("a reconcile failed", extra={"object": str(key), "again_in_s": delay})
+            await self._tell_of_defect(key, error, delay)
         else:
             is_ok = True
             self.queue.succeeded(key)
         finally:
             self._metrics.reconciled(key.kind, self._clock.monotonic() - began, ok=is_ok)
+
+    async def _tell_of_defect(self, key: Key, error: Exception, delay_s: float) -> None:
+        """Whoever waits for a fetch does not read the operator's log."""
+        if key.kind != MODELFETCHES.kind:
+            return
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"the operator met {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+        now = self._clock.now()
+        try:
+            await self._fetches.tell_of_defect(key, words, now, now + timedelta(seconds=delay_s))
+        except KubeError as refused:
+            log.warning("its status could not tell of that", extra={"object": str(key), "why": str(refused)})
+        except Exception:
+            log.exception("its status could not tell of that", extra={"object": str(key)})
 
     def _come_back(self, key: Key, error: KubeError) -> float:
         """Have the key looked at again, and return after how many seconds."""

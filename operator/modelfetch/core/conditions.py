@@ -83,6 +83,13 @@ def failed_step_of(phase_or_step: str) -> str | None:
     return _STEP_OF_PHASE.get(phase_or_step)
 
 
+def steps_of(told: Iterable[Condition]) -> tuple[tuple[str, ...], str | None]:
+    """Return the steps that these conditions say were passed, and the one that failed."""
+    steps = [condition for condition in told if condition.type in STEPS]
+    failed = next((step.type for step in steps if step.status == "False"), None)
+    return tuple(step.type for step in steps if step.status == "True"), failed
+
+
 def make(
     standing: Standing, old: Iterable[Condition], generation: int, now: datetime, steps: tuple[str, ...] = STEPS
 ) -> list[Condition]:

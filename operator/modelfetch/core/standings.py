@@ -1,7 +1,7 @@
 """How a ModelFetch stands, in words: from one look to the `Standing` that its conditions and its phase are made of."""
 
 from modelfetch.api.fetch_status import ArtifactStatus, Phase
-from modelfetch.core.conditions import Standing, explained, failed_step_of
+from modelfetch.core.conditions import Standing, explained, failed_step_of, steps_of
 from modelfetch.core.look import Look
 from modelfetch.core.observed import ClaimSeen, Unknown
 from modelfetch.core.outcome import Obstacle
@@ -75,9 +75,7 @@ def where(look: Look) -> tuple[tuple[str, ...], str | None]:
     """Return the steps that were passed, and the one that the attempt was in."""
     report = look.report
     if report is None:
-        old = look.status.conditions if look.attempt.number > 0 else ()
-        failed = next((c.type for c in old if c.status == "False" and c.type != "Ready"), None)
-        return tuple(c.type for c in old if c.status == "True" and c.type not in ("Ready", "Reconciling")), failed
+        return steps_of(look.status.conditions if look.attempt.number > 0 else ())
     passed = ["StorageReady"]
     if report.resolved is not None:
         passed.append("SourceResolved")

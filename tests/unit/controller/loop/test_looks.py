@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from modelfetch.controller import fetches
 from modelfetch.controller.fetches import EDIT_S
 from modelfetch.controller.loop import Loop, resync_for_ever
 from modelfetch.controller.mirror import Key
@@ -14,9 +15,11 @@ from modelfetch.kube.connection import Connection
 from modelfetch.kube.errors import KubeError
 from modelfetch.kube.objects import MODELFETCHES, MODELSTORES
 from tests import gen
+from tests.kstatus import check_history
 from tests.unit.controller.loop.world import (
     CLAIM,
     FETCHES,
+    NAMESPACE,
     STORES,
     StandingClock,
     drain,
@@ -191,6 +194,37 @@ def test_what_is_written_is_told_once():
     in_world(scenario)
 
     assert [1, 1] == told
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"), [(None, True), ("Downloading", True), ("Ready", False), ("Failed", False), ("Suspended", False)]
+)
+def test_f8_a_defect_stands_in_the_status_until_a_look_succeeds(phase, told, monkeypatch):
+    """Of who waits, with the reason Internal and the time of the next look; what is settled stays so meanwhile."""
+    seen, whole = [], fetches.decide
+
+    async def scenario(world):
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, **({"phase": phase} if phase else {})))
+        await world.look()
+        seen.append(world.server.objects[f"{FETCHES}/one"]["status"])
+        monkeypatch.setattr(fetches, "decide", whole)
+        world.loop.queue.add(Key(MODELFETCHES.kind, NAMESPACE, "one"))
+        await world.look()
+        seen.append(world.server.objects[f"{FETCHES}/one"]["status"])
+
+    def defect(*_):
+        raise LookupError("a secret of somebody's")
+
+    monkeypatch.setattr(fetches, "decide", defect)
+    in_world(scenario)
+
+    first, then = seen
+    named = [condition["type"] for condition in first.get("conditions", ()) if condition["reason"] == "Internal"]
+    assert (["Ready", "Reconciling"] if told else []) == named
+    assert (told, False) == ("LookupError in test_looks.py:" in str(first), "a secret" in str(first))
+    assert told == ("nextRetryTime" in first)
+    assert [] == check_history([status for status in seen if status.get("conditions")])
+    assert ("Pending", "Progressing") == (then["phase"], then["conditions"][0]["reason"])
 
 
 def test_what_was_not_written_is_not_told():
