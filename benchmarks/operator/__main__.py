@@ -10,9 +10,12 @@ from typing import Any
 
 from benchmarks import machine, render, table
 from benchmarks.__main__ import BUILD, peers_python, say
+from benchmarks.contenders import OURS
 from benchmarks.operator import bed
 from benchmarks.operator.plays import Sizes
 from benchmarks.operator.questions import BY_KEY, QUESTIONS, Question
+from benchmarks.operator.sampled import PY_SPY
+from benchmarks.profile import summary
 from benchmarks.results import FOLDER, OPERATOR, Results, stem
 from benchmarks.run import Contest, failures, in_turn
 from benchmarks.samples import Sample
@@ -32,6 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         flags.error(f"no question is called '{wrong[0]}'; there are: {', '.join(BY_KEY)}")
     sizes = sizes_of(options)
     questions = [BY_KEY[key] for key in options.question or BY_KEY]
+    if options.profile:
+        if not PY_SPY.exists():
+            flags.error("py-spy is not there: scripts/bench-setup.sh installs it with the peers")
+        return profile_all(questions, sizes)
     header = _header()
     say(table.header(header))
     full = sizes == Sizes() and not options.output
@@ -45,6 +52,16 @@ def main(arguments: list[str] | None = None) -> int:
     if full:
         render.document()
     return 1 if failures(results, questions) else 0
+
+
+def profile_all(questions: Sequence[Question], sizes: Sizes) -> int:
+    """Have modelfetch play each question once, and say where its time went; return 0."""
+    with bed.opened(NAMESPACES, say) as made:
+        for question in questions:
+            stacks = BUILD / "profiles" / f"{question.key}.txt"
+            sample = question.play(replace(made, stacks=stacks), OURS, sizes)
+            say(f"{question.key}: {question.title}\n{sample.facts}\n{summary(stacks.read_text())}\nstacks: {stacks}\n")
+    return 0
 
 
 def _header() -> dict[str, Any]:
@@ -89,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=5, metavar="N", help="how often each contender plays (default %(default)s)")
     for name, size in vars(Sizes()).items():
         add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=f"{_WORDS[name]} (default {size})")
+    add("--profile", action="store_true", help="instead: have modelfetch play each once, show where its time goes")
     add("--smoke", action="store_true", help="tiny sizes: does the harness work?")
     add("--output", type=Path, metavar="FILE", help="write results here; what it holds of other questions stays")
     return flags

@@ -42,6 +42,8 @@ class Bed:
     connection: Connection
     namespaces: tuple[str, ...]
     kubeconfigs: dict[str, Path]
+    stacks: Path | None = None
+    """Where samples of the next operator's stacks go, if any are taken."""
 
     @property
     def audit(self) -> Path:

@@ -19,6 +19,7 @@ from benchmarks.operator.contender import Contender, Usage, running, user_of
 from benchmarks.operator.load import create_all, create_steadily, fetches
 from benchmarks.operator.node import node
 from benchmarks.operator.observer import Fetch, Observer, observing, until
+from benchmarks.operator.sampled import sampled
 from benchmarks.samples import Sample
 from modelfetch.kube.client import Kube
 from modelfetch.kube.objects import JOBS, PODS
@@ -59,7 +60,8 @@ def play(scene: _Scene) -> Play:
 async def _played(scene: _Scene, bed: Bed, contender: Contender, sizes: Sizes) -> Sample:
     async with Kube(bed.connection) as kube, observing(bed.connection) as observer:
         await _warm_up(bed, contender, kube, observer)
-        return await scene(bed, contender, kube, observer, sizes)
+        with sampled(contender.process.pid, bed.stacks):
+            return await scene(bed, contender, kube, observer, sizes)
 
 
 async def _warm_up(bed: Bed, contender: Contender, kube: Kube, observer: Observer) -> None:
@@ -171,7 +173,7 @@ async def _life(bed: Bed, contender: Contender, kube: Kube, observer: Observer, 
 def restart(bed: Bed, name: str, sizes: Sizes) -> Sample:
     """Start an operator beside what the life before left: how long until it has looked at all, and what it writes."""
     audit, began = Audit(bed.audit, user_of(name)), time.monotonic()
-    with running(name, bed) as contender:
+    with running(name, bed) as contender, sampled(contender.process.pid, bed.stacks):
         looked = partial(_has_looked_at, contender, sizes.life)
         # Seldom: to answer, the operator counts all its fetches.
         ended = asyncio.run(until(looked, "a look at every fetch", 300.0, every_s=0.25))
