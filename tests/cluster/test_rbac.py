@@ -64,7 +64,7 @@ def lived(full_cluster: Summary, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def a_model_is_edited_suspended_resumed_and_removed(world: World, hub: FixtureHub) -> None:
-    """A Job is stopped twice, and one removes the tree in the end."""
+    """A Job is stopped twice, the same is told again, and a Job removes the tree in the end."""
     slow(hub, 40_000)
     world.fetch("model", repo(hub))
     world.wait_phase("model", "Downloading")
@@ -73,8 +73,11 @@ def a_model_is_edited_suspended_resumed_and_removed(world: World, hub: FixtureHu
     world.fetch("model", repo(hub), files={"include": ["model.safetensors"]}, suspend=True)
     world.wait_phase("model", "Suspended")
     hub.rules.clear()
-    world.fetch("model", repo(hub), files={"include": ["model.safetensors"]}, suspend=False)
-    world.wait_phase("model", "Ready")
+    for _ in range(2):
+        world.fetch("model", repo(hub), files={"include": ["model.safetensors"]}, suspend=False)
+        world.wait_phase("model", "Ready")
+        world.fetch("model", repo(hub), files={"include": ["model.safetensors"]}, suspend=True)
+        world.wait_phase("model", "Suspended")
     world.kubectl("delete", "modelfetch", "model", "--wait=true", "--timeout=30s")
     until(lambda: not (world.volume / "models" / world.namespace / "model").exists(), lambda: "the tree stays")
 
