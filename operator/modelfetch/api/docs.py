@@ -28,8 +28,9 @@ _DELAYS = {
     Backoff.NORMAL: "`spec.retry.initialDelay`, doubled with each further failure, up to `spec.retry.maxDelay`",
     Backoff.DISRUPTION: "`spec.retry.initialDelay`, doubled, up to `spec.retry.maxDelay`, unless the attempt ran for "
     "as long as that",
-    Backoff.WAIT: "none where the operator sees the change, else 30 seconds, then as long again as it has waited, "
-    "within `spec.retry.initialDelay` and `spec.retry.maxDelay`",
+    Backoff.WAIT: "none where the operator sees the change, else 30 seconds, within `spec.retry.initialDelay` and "
+    "`spec.retry.maxDelay`; where no Job could be made, 30 seconds and then as long again as it has waited, up to "
+    "`spec.retry.maxDelay`",
 }
 _SIMPLE = ("string", "integer", "boolean")
 

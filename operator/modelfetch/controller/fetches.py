@@ -97,13 +97,13 @@ class Fetches:
         self._queue.look_again(key, decision.again_at, observed.now)
         await self._write(key, observed.fetch, decision.status)
 
-    async def tell_of_defect(self, key: Key, words: str, now: datetime, again_at: datetime) -> None:
-        """Have the status say that a look has failed, and when the next one is made; raises KubeError."""
+    async def tell_of_defect(self, key: Key, words: str, now: datetime) -> None:
+        """Have the status say that a look has failed; raises KubeError."""
         body = self._mirror.get(key)
         if body is None:
             return
         fetch, _ = read_fetch(body)
-        await self._write(key, fetch, after_defect(fetch, words, now, again_at))
+        await self._write(key, fetch, after_defect(fetch, words, now))
 
     async def _write(self, key: Key, fetch: ModelFetch, status: ModelFetchStatus | None) -> None:
         if status is not None and await self._statuses.write(MODELFETCHES, key, fetch.metadata, dump(status)):

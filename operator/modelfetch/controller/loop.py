@@ -8,7 +8,6 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Coroutine
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -204,22 +203,21 @@ class Loop:
         except Exception as error:
             delay = self.queue.failed(key)
             log.exception("a reconcile failed", extra={"object": str(key), "again_in_s": delay})
-            await self._tell_of_defect(key, error, delay)
+            await self._tell_of_defect(key, error)
         else:
             is_ok = True
             self.queue.succeeded(key)
         finally:
             self._metrics.reconciled(key.kind, self._clock.monotonic() - began, ok=is_ok)
 
-    async def _tell_of_defect(self, key: Key, error: Exception, delay_s: float) -> None:
+    async def _tell_of_defect(self, key: Key, error: Exception) -> None:
         """Whoever waits for a fetch does not read the operator's log."""
         if key.kind != MODELFETCHES.kind:
             return
         place = traceback.extract_tb(error.__traceback__)[-1]
         words = f"the operator met {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-        now = self._clock.now()
         try:
-            await self._fetches.tell_of_defect(key, words, now, now + timedelta(seconds=delay_s))
+            await self._fetches.tell_of_defect(key, words, self._clock.now())
         except KubeError as refused:
             log.warning("its status could not tell of that", extra={"object": str(key), "why": str(refused)})
         except Exception:

@@ -61,7 +61,9 @@ def waited_too_long(look: Look) -> Failure | None:
     waited_for = next((c.reason for c in look.status.conditions if c.type == "Reconciling"), "")
     if report is not None or look.attempt.job_name != job.name or waited_for not in TABLE:
         return None
-    return replace(outcome, reason=Reason(waited_for), message="the Pod did not start before the Job's deadline")
+    # A look that failed (core/defect.py) is not what the Pod waited for.
+    reason = Reason.CANCELLED if waited_for == Reason.INTERNAL else Reason(waited_for)
+    return replace(outcome, reason=reason, message="the Pod did not start before the Job's deadline")
 
 
 def advised(look: Look, failure: Failure, failures: int) -> Failure:

@@ -24,6 +24,8 @@ from modelfetch.report import Report
 
 HANDLED_LIMIT = 256
 """Characters of status.lastHandledReconcileAt."""
+LARGEST_NUMBER = 999_999_999
+"""Of an attempt: a Job's label with more digits is nobody's (controller/views.py)."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -136,7 +138,7 @@ class Look:
     def last_number(self) -> int:
         """The number of the last attempt, whatever spec it was of: one that comes back uses no name again."""
         told = self.status.attempt or AttemptStatus()
-        return max(told.number, *(job.attempt for job in self.jobs), 0)
+        return max(told.number if told.number < LARGEST_NUMBER else 0, *(job.attempt for job in self.jobs), 0)
 
     @property
     def tally_before(self) -> Tally:
@@ -161,8 +163,8 @@ class Look:
         """
         told = self.status.next_retry_time
         when = datetime.fromisoformat(told) if told is not None else self.now
-        longest_s = 0.0 if self.request is not None else parse_duration_s(self.spec.retry.max_delay)
-        latest = self.now + timedelta(seconds=max(retry.WAIT_S, longest_s) + retry.CLOCKS_DIFFER_S)
+        longest_s = max(retry.WAIT_S, parse_duration_s(self.spec.retry.max_delay)) + retry.CLOCKS_DIFFER_S
+        latest = self.now + timedelta(seconds=retry.WAIT_S if self.request is not None else longest_s)
         return when if self.now < when <= latest else None
 
     def wait_s(self, error: LastError) -> float:
@@ -216,8 +218,9 @@ class Look:
         """Return the status for `standing` with what the newest Job reported, and nothing said of another spec."""
         if self.job is None and self.attempt.number == 0:
             changes = {"resolved": None, "progress": None, "last_error": None} | changes
-        newest = max(self.jobs, key=lambda job: job.attempt, default=None)
-        if newest is not None and (self.status.attempt is None or newest.attempt > self.status.attempt.number):
+        newest, told = max(self.jobs, key=lambda job: job.attempt, default=None), self.status.attempt
+        if newest is not None and (told is None or newest.attempt > told.number) and not self.is_ready:
             # Of whatever spec: whoever deletes the fetch sees that it has files, and no attempt has its number again.
+            # What is Ready is so by the attempt that is told.
             changes = {"attempt": attempt_status(newest, newest.tally)} | changes
         return assemble(self.fetch, standing, self.now, self.report, **changes)

@@ -46,7 +46,7 @@ def delay_s(retry: Retry, reason: Reason, tally: Tally, seed: str) -> float:
     """
     initial, largest = parse_duration_s(retry.initial_delay), parse_duration_s(retry.max_delay)
     if reason.row.backoff is Backoff.WAIT:
-        base = wait_s(retry, 0.0)
+        base = max(initial, min(WAIT_S, largest))
     else:
         times = tally.failures if counted(reason) else tally.disruptions
         base = min(largest, initial * 2.0 ** min(max(times, 1) - 1, 60))
@@ -59,8 +59,7 @@ def wait_s(retry: Retry, waited_s: float) -> float:
     Ten thousand that wait for the same quota, each with a try and a status every half a minute, would take all of what
     the API server gives; nobody waits longer for an end of what kept it than that has lasted, nor than maxDelay.
     """
-    initial, largest = parse_duration_s(retry.initial_delay), parse_duration_s(retry.max_delay)
-    return max(initial, min(largest, max(WAIT_S, waited_s)))
+    return max(WAIT_S, min(waited_s, parse_duration_s(retry.max_delay)))
 
 
 def is_exhausted(retry: Retry, failures: int) -> bool:

@@ -202,9 +202,10 @@ def test_what_is_written_is_told_once():
 def test_f8_a_defect_stands_in_the_status_until_a_look_succeeds(phase, told, monkeypatch):
     """Of who waits, with the reason Internal and the time of the next look; what is settled stays so meanwhile."""
     seen, whole = [], fetches.decide
+    told_before = {"phase": phase, "observedGeneration": 1} if phase else {}
 
     async def scenario(world):
-        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, **({"phase": phase} if phase else {})))
+        world.add(MODELFETCHES, stored(gen.fetch("one"), 10, **told_before))
         await world.look()
         seen.append(world.server.objects[f"{FETCHES}/one"]["status"])
         monkeypatch.setattr(fetches, "decide", whole)

@@ -40,6 +40,27 @@ def test_an_edited_spec_starts_once_the_old_job_is_gone():
     assert (4, 0) == (decision.status.attempt.number, decision.status.attempt.failures)
 
 
+@pytest.mark.parametrize("suspend", [False, True])
+def test_what_is_ready_is_so_by_its_own_attempt(suspend):
+    """A Job of another spec with a larger number, on its way out, is not told in its place: numbers were by spec."""
+    edited = looks.fetch({"files": {"include": ["*.json"]}})
+    old = looks.job(edited, attempt=5, result="Complete", finished_at=NOW, deleting=True)
+    first = replace(looks.with_spec(looks.ready(), suspend=suspend), jobs=(old,), pods={}, reports={})
+
+    assert ["True", "True"] == [condition(decide(seen), "Ready")[0] for seen in (first, looks.after(first))]
+    assert () == decide(looks.after(first)).actions
+
+
+def test_a_number_that_nobody_can_have_written_is_not_counted_on():
+    """The next one would have more digits than are read from a Job."""
+    failed = looks.after(looks.look(jobs=(looks.job(),), pods={}), jobs=())
+    attempt = failed.fetch.status.attempt.model_copy(update={"number": 999_999_999})
+    status = failed.fetch.status.model_copy(update={"attempt": attempt})
+    (create,) = decide(replace(failed, fetch=failed.fetch.model_copy(update={"status": status}))).actions
+
+    assert "1" == create.manifest["metadata"]["labels"]["modelfetch.io/attempt"]
+
+
 @pytest.mark.parametrize("is_written", [True, False])
 def test_a_spec_that_comes_back_uses_no_name_again(is_written):
     """A Pod of its first attempt that nobody hears of may write where that had its files; an attempt has its own.

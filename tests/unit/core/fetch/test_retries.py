@@ -292,6 +292,26 @@ def test_what_is_refused_for_hours_is_tried_less_often_and_at_once_when_asked_fo
     assert [CreateJob] == [type(action) for action in decide(looks.asking(told)).actions]
 
 
+def test_what_is_refused_after_another_wait_or_for_another_spec_is_tried_soon():
+    """Nine hours without a claim, or with another spec, are no reason to wait for hours once a Job is refused."""
+    words = "failed calling webhook"
+    spec = {"retry": {"maxDelay": "24h"}}
+    missed = looks.after(looks.look(looks.fetch(spec), claim=None))
+    nine = replace(missed, now=NOW + timedelta(hours=9))
+    told = looks.after(nine, now=nine.now + timedelta(hours=1))
+    refused = [
+        replace(told, claim=looks.CLAIM, refusal=words),
+        replace(looks.with_spec(looks.look(looks.fetch(spec)), **spec, priority=3), refusal=words),
+    ]
+    long_ago = looks.after(replace(refused[1], now=NOW - timedelta(hours=9)), now=NOW)
+    meta = long_ago.meta.model_copy(update={"generation": long_ago.meta.generation + 1})
+    edited = replace(long_ago, fetch=long_ago.fetch.model_copy(update={"metadata": meta}))
+
+    assert timestamp(nine.now + timedelta(hours=9)) == told.fetch.status.next_retry_time
+    for seen in (refused[0], edited):
+        assert timestamp(seen.now + timedelta(seconds=30)) == decide(seen).status.next_retry_time
+
+
 @pytest.mark.parametrize("ahead_s", [1, 60])
 def test_a_clock_that_is_a_little_ahead_is_believed(ahead_s):
     """The node's clock, or that of the operator before, need not agree with ours: the delay counts from its time."""
