@@ -49,7 +49,7 @@ def serving(
             await stack.enter_async_context(around)
         server = web.Server(answer, handler_cancellation=True)
         listening = await asyncio.get_running_loop().create_server(server, HOST, 0, ssl=certificate.context)
-        stack.push_async_callback(_stop, server)
+        stack.push_async_callback(stop, server)
         stack.callback(listening.close)
         return f"https://{HOST}:{listening.sockets[0].getsockname()[1]}"
 
@@ -60,11 +60,13 @@ def serving(
             run(stack.aclose())
 
 
-async def _stop(server: web.Server) -> None:
+async def stop(server: web.Server) -> None:
+    """End all connections of a server that takes no new ones; afterwards none is open, whatever its clients do."""
     for connection in server.connections:
         if connection.transport is not None:
             connection.transport.abort()  # to say goodbye by TLS would wait for the client
     await server.shutdown(_ENDS_WITHIN_S)
+    await _rounds()
 
 
 @contextmanager

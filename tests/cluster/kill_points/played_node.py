@@ -4,6 +4,7 @@ Comes in: a client, the certificate of a cluster's node. Goes out: `PlayedNode`,
 a Pod on it but kubelet.py.
 """
 
+import asyncio
 import os
 import ssl
 from asyncio import TaskGroup
@@ -19,6 +20,7 @@ from modelfetch.devcluster.node.registration import Registration
 from modelfetch.devcluster.node.settings import Capacity, Settings
 from modelfetch.devcluster.node.status import LOOPBACK
 from modelfetch.kube.client import Kube
+from tests.api_faults.serving import stop
 
 
 class PlayedNode:
@@ -40,10 +42,10 @@ async def played_node(kube: Kube, pki: Path) -> AsyncIterator[PlayedNode]:
     node = PlayedNode(f"played-{os.getpid()}")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pki / "node.crt", pki / "node.key")
-    runner = web.ServerRunner(web.Server(node.answer), shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, 0, ssl_context=context).start()
-    registration = Registration(kube, _settings(node.name), int(runner.addresses[0][1]), SystemClock().now)
+    server = web.Server(node.answer)
+    listening = await asyncio.get_running_loop().create_server(server, LOOPBACK, 0, ssl=context)
+    port = int(listening.sockets[0].getsockname()[1])
+    registration = Registration(kube, _settings(node.name), port, SystemClock().now)
     await registration.register()
     async with TaskGroup() as group:
         beating = group.create_task(registration.run())
@@ -52,7 +54,8 @@ async def played_node(kube: Kube, pki: Path) -> AsyncIterator[PlayedNode]:
         finally:
             beating.cancel()
             await kube.delete(NODES, None, node.name)
-            await runner.cleanup()
+            listening.close()
+            await stop(server)
 
 
 def _settings(name: str) -> Settings:
