@@ -34,4 +34,4 @@ def after_defect(fetch: ModelFetch, words: str, now: datetime) -> ModelFetchStat
 
 def _is_settled(fetch: ModelFetch) -> bool:
     is_of_this_spec = fetch.status.observed_generation == fetch.metadata.generation
-    return fetch.status.phase == "Ready" or (fetch.status.phase in ("Failed", "Suspended") and is_of_this_spec)
+    return fetch.status.is_ready or (fetch.status.phase in ("Failed", "Suspended") and is_of_this_spec)

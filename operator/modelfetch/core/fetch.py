@@ -68,7 +68,8 @@ def _as_allowed(look: Look, decision: FetchDecision) -> FetchDecision:
     if not any(job.uid in ends and job.result == "Running" for job in look.jobs):
         return waits
     artifact = decision.status.artifact
-    told = blocked(look, Reason.POD_REJECTED, look.seen.kept, takes_ready=True, artifact=artifact)
+    # No time is told: it is no refusal of the next Job, which may follow as soon as this one has ended.
+    told = blocked(look, Reason.POD_REJECTED, look.seen.kept, takes_ready=True, artifact=artifact, next_retry_time=None)
     return replace(told, claim=decision.claim)
 
 
@@ -231,6 +232,8 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     failure = Failure(Reason(error.reason), error.message, datetime.fromisoformat(error.at), error.file)
     if failure.reason.row.backoff is Backoff.WAIT:
         return None  # what was missing may be there by now: each look sees for itself
+    if failure.reason is Reason.SPEC_INVALID and look.status.observed_generation != look.meta.generation:
+        return None  # it was corrected since, to what it had been before
     return after_failure(look, failure, look.tally_told)
 
 

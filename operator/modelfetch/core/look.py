@@ -138,7 +138,8 @@ class Look:
     def last_number(self) -> int:
         """The number of the last attempt, whatever spec it was of: one that comes back uses no name again."""
         told = self.status.attempt or AttemptStatus()
-        return max(told.number if told.number < LARGEST_NUMBER else 0, *(job.attempt for job in self.jobs), 0)
+        numbers = (told.number, *(job.attempt for job in self.jobs))
+        return max((number for number in numbers if number < LARGEST_NUMBER), default=0)
 
     @property
     def tally_before(self) -> Tally:

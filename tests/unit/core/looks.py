@@ -177,6 +177,12 @@ def asking(seen: Observed, value: str = "now") -> Observed:
     return replace(seen, fetch=seen.fetch.model_copy(update={"metadata": meta}))
 
 
+def edited(seen: Observed) -> Observed:
+    """Return `seen` with the next generation of the same spec."""
+    meta = seen.meta.model_copy(update={"generation": seen.meta.generation + 1})
+    return replace(seen, fetch=seen.fetch.model_copy(update={"metadata": meta}))
+
+
 def with_spec(seen: Observed, **spec: Any) -> Observed:
     """Return `seen` after its spec was edited; what is not named is as in `fetch`."""
     return replace(seen, fetch=seen.fetch.model_copy(update={"spec": fetch(spec).spec}))

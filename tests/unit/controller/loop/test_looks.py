@@ -197,7 +197,7 @@ def test_what_is_written_is_told_once():
 
 
 @pytest.mark.parametrize(
-    ("phase", "told"), [(None, True), ("Downloading", True), ("Ready", False), ("Failed", False), ("Suspended", False)]
+    ("phase", "told"), [(None, True), ("Downloading", True), ("Failed", False), ("Suspended", False)]
 )
 def test_f8_a_defect_stands_in_the_status_until_a_look_succeeds(phase, told, monkeypatch):
     """Of who waits, with the reason Internal and the time of the next look; what is settled stays so meanwhile."""

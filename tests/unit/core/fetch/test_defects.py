@@ -67,7 +67,12 @@ def test_a_pod_that_never_started_did_not_wait_for_a_look():
     assert condition(decision, "Stalled") is None
 
 
-@pytest.mark.parametrize("seen", [looks.ready(), looks.after(looks.failed(Reason.SOURCE_NOT_FOUND))])
+SUSPENDED = looks.after(looks.with_spec(looks.ready(), suspend=True))
+
+
+@pytest.mark.parametrize(
+    "seen", [looks.ready(), looks.after(looks.failed(Reason.SOURCE_NOT_FOUND)), SUSPENDED, looks.edited(SUSPENDED)]
+)
 def test_what_is_settled_stays_so(seen):
     """Whether it is published or has ended does not hang on a look."""
     assert after_defect(seen.fetch, WORDS, NOW) is None
@@ -75,9 +80,8 @@ def test_what_is_settled_stays_so(seen):
 
 def test_an_edit_that_nobody_can_look_at_is_told():
     """Of a fetch that had ended; when it is looked at again stands there, too, where it has no attempt."""
-    meta = looks.fetch().metadata.model_copy(update={"generation": 2})
-    invalid = looks.after(looks.look(spec_error="source: wrong")).fetch.model_copy(update={"metadata": meta})
-    status = after_defect(invalid, WORDS, NOW)
+    invalid = looks.edited(looks.after(looks.look(spec_error="source: wrong")))
+    status = after_defect(invalid.fetch, WORDS, NOW)
 
     assert ["Internal", timestamp(NOW + timedelta(seconds=300))] == [
         status.conditions[0].reason,

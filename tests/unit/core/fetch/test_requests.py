@@ -61,6 +61,28 @@ def test_a_number_that_nobody_can_have_written_is_not_counted_on():
     assert "1" == create.manifest["metadata"]["labels"]["modelfetch.io/attempt"]
 
 
+def test_a_spec_that_is_corrected_to_what_it_was_goes_on():
+    """Where its Job has gone since: that it was invalid in between is no outcome of its attempt."""
+    gone = looks.after(looks.ready(), jobs=(), pods={}, reports={})
+    invalid = looks.after(looks.edited(gone), spec_error="files.include: wrong")
+    wrong = looks.after(invalid)
+    corrected = looks.edited(replace(wrong, spec_error=None))
+
+    assert ("True", "SpecInvalid") == condition(decide(wrong), "Stalled")
+    assert [CreateJob] == [type(action) for action in decide(corrected).actions]
+
+
+def test_what_may_start_once_a_job_has_ended_waits_for_no_time():
+    """A Job that may not be deleted has kept it for hours; that was no refusal of the next one."""
+    running = looks.after(looks.look(jobs=(looks.job(),), pods={"job-1": looks.pod()}))
+    edited = looks.with_spec(running, files={"include": ["*.json"]}, retry={"maxDelay": "24h"})
+    kept = looks.after(replace(edited, kept="cannot delete resource jobs"))
+    later = replace(looks.after(replace(kept, now=NOW + timedelta(hours=9))), kept=None, jobs=(), pods={})
+
+    assert ("True", "PodRejected") == condition(decide(kept), "Reconciling")
+    assert [CreateJob] == [type(action) for action in decide(later).actions]
+
+
 @pytest.mark.parametrize("is_written", [True, False])
 def test_a_spec_that_comes_back_uses_no_name_again(is_written):
     """A Pod of its first attempt that nobody hears of may write where that had its files; an attempt has its own.

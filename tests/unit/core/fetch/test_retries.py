@@ -304,8 +304,7 @@ def test_what_is_refused_after_another_wait_or_for_another_spec_is_tried_soon():
         replace(looks.with_spec(looks.look(looks.fetch(spec)), **spec, priority=3), refusal=words),
     ]
     long_ago = looks.after(replace(refused[1], now=NOW - timedelta(hours=9)), now=NOW)
-    meta = long_ago.meta.model_copy(update={"generation": long_ago.meta.generation + 1})
-    edited = replace(long_ago, fetch=long_ago.fetch.model_copy(update={"metadata": meta}))
+    edited = looks.edited(long_ago)
 
     assert timestamp(nine.now + timedelta(hours=9)) == told.fetch.status.next_retry_time
     for seen in (refused[0], edited):
