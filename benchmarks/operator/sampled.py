@@ -28,13 +28,14 @@ def sampled(pid: int, stacks: Path | None) -> Iterator[None]:
         return
     stacks.parent.mkdir(parents=True, exist_ok=True)
     spy = [str(PY_SPY), "record", "--pid", str(pid), "--rate", str(RATE)]
-    process = subprocess.Popen([*spy, "--format", "raw", "--output", str(stacks)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None, "asked for above"
-    process.stderr.readline()  # it says so once it samples
+    spy += ["--format", "raw", "--output", str(stacks)]
+    process = subprocess.Popen(spy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None, "asked for above"
+    process.stdout.readline()  # it says so once it samples
     try:
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=_WRITES_WITHIN_S)
+        words, _ = process.communicate(timeout=_WRITES_WITHIN_S)
     if process.returncode or not stacks.exists():
         raise RuntimeError(f"expected stacks from py-spy, got {process.returncode}: {words[-400:]}")
