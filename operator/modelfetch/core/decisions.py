@@ -28,13 +28,12 @@ def blocked(look: Look, reason: Reason, message: str, *, takes_ready: bool = Fal
     standing = Standing("blocked", "Pending", reason, explained(reason, message), failed_step=step)
     error = last_error(Failure(reason, message, look.now), retryable=True)
     old = look.status.last_error
-    is_same_spec = look.status.observed_generation == look.meta.generation
-    is_same_wait = look.status.next_retry_time is not None and is_same_spec
-    is_told = old is not None and is_same_wait and (old.reason, old.message) == (error.reason, error.message)
-    if old is not None and is_told:
-        error = old
+    is_same_wait = look.status.next_retry_time is not None and look.is_of_this_spec
+    is_same_error = old is not None and (old.reason, old.message) == (error.reason, error.message)
+    told = old if is_same_wait and is_same_error else None
+    error = told or error
     # The announced time while it is ahead: one that moved with every look would be news for every watcher.
-    due = (look.announced if is_told else None) or look.now + timedelta(seconds=look.wait_s(error))
+    due = (look.announced if told else None) or look.now + timedelta(seconds=look.wait_s(error))
     status = look.say(standing, **({"last_error": error, "next_retry_time": timestamp(due)} | known))
     return Decision((), status, min(again, due))
 

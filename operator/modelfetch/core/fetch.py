@@ -194,7 +194,8 @@ def attempt_failed(look: Look) -> FetchDecision | None:
     if not isinstance(outcome, Failure) or look.job is None or look.request is not None:
         return None
     failure = waited_too_long(look) or outcome
-    tally = look.tally_after(failure)
+    lived_s = (failure.at - look.job.created_at).total_seconds()
+    tally = look.tally_before.after(look.spec.retry, failure.reason, lived_s)
     failure = advised(look, failure, tally.failures)
     known = {"attempt": _attempt_status(look, tally), "last_handled_reconcile_at": look.handled}
     return after_failure(look, failure, tally, **known)
@@ -232,7 +233,7 @@ def outcome_is_recorded(look: Look) -> FetchDecision | None:
     failure = Failure(Reason(error.reason), error.message, datetime.fromisoformat(error.at), error.file)
     if failure.reason.row.backoff is Backoff.WAIT:
         return None  # what was missing may be there by now: each look sees for itself
-    if failure.reason is Reason.SPEC_INVALID and look.status.observed_generation != look.meta.generation:
+    if failure.reason is Reason.SPEC_INVALID and not look.is_of_this_spec:
         return None  # it was corrected since, to what it had been before
     return after_failure(look, failure, look.tally_told)
 

@@ -151,10 +151,10 @@ class Look:
         """What has gone wrong with this spec, as the status tells."""
         return Tally(self.attempt.failures, self.attempt.disruptions)
 
-    def tally_after(self, failure: Failure) -> Tally:
-        """What has gone wrong with the newest attempt's failure."""
-        began = self.job.created_at if self.job is not None else failure.at
-        return self.tally_before.after(self.spec.retry, failure.reason, (failure.at - began).total_seconds())
+    @property
+    def is_of_this_spec(self) -> bool:
+        """True when the status was written of the spec as it is now."""
+        return self.status.observed_generation == self.meta.generation
 
     @property
     def announced(self) -> datetime | None:

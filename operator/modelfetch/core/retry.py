@@ -29,7 +29,7 @@ class Tally:
         One that was left alone for maxDelay begins a row anew; but a node that ends every Pod at once must not be asked
         every few seconds for ever.
         """
-        if reason.row.backoff is Backoff.NORMAL:
+        if counted(reason):
             return Tally(self.failures + 1)
         if reason.row.backoff is not Backoff.DISRUPTION:
             return self

@@ -57,8 +57,7 @@ def _told_refusal(look: Look) -> str | None:
     error = look.status.last_error
     if error is None or look.announced is None or error.reason != Reason.POD_REJECTED:
         return None
-    is_same_spec = look.status.observed_generation == look.meta.generation
-    return error.message if is_same_spec else None
+    return error.message if look.is_of_this_spec else None
 
 
 def _create(look: Look, store: ModelStore, tally: Tally) -> FetchDecision:
